@@ -1,0 +1,3 @@
+"""Meeting Receiver: the endpoint for meeting bots and meeting platforms."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,101 @@
+"""The errors that cross module borders, and what each of them is answered with.
+
+::
+
+    ReceiverError
+    ├── ConfigError            the configuration is wrong; nothing starts
+    ├── Refused                the client may not, or asks for what is not there
+    │   ├── Unauthorized       no token, a wrong token, a missing signature
+    │   │   └── BadSignature   a signature is there and does not fit
+    │   ├── NotFound           no such endpoint
+    │   └── TooLarge           a body or message beyond the limit
+    ├── Malformed              bytes that mean nothing: ``where`` is a field path or a byte offset
+    │   ├── FrameTruncated     a length points past the end of the frame
+    │   └── FrameInvalid       a frame of an unknown kind
+    └── JournalUnavailable     the journal cannot take bytes now: come back later
+
+A leaf exists only where a caller treats it differently. ``status`` is the HTTP answer, ``close_code`` the WebSocket
+close code, ``retryable`` says whether the same bytes may succeed later. Texts name field paths, byte offsets and
+limits; never a payload, a token or an expected signature.
+"""
+
+
+class ReceiverError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+    status = 500
+    close_code = 1011
+    retryable = False
+
+
+class ConfigError(ReceiverError):
+    """The configuration is wrong. ``problems`` has one line for each, ``section.key: found …, allowed …``."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Refused(ReceiverError):
+    """The client is told no, in one sentence."""
+
+    status = 400
+    close_code = 1008
+
+
+class Unauthorized(Refused):
+    """No credential was shown, or a wrong one."""
+
+    status = 401
+
+
+class BadSignature(Unauthorized):
+    """A signature was shown and does not fit the body, the secret or the time."""
+
+
+class NotFound(Refused):
+    """Nothing is served at this path."""
+
+    status = 404
+
+
+class TooLarge(Refused):
+    """The body or message is larger than the configured limit."""
+
+    status = 413
+    close_code = 1009
+
+
+class Malformed(ReceiverError):
+    """Bytes that cannot be understood. ``where`` is a field path such as ``$.bot_id`` or ``byte 17``."""
+
+    status = 400
+    close_code = 1007
+
+    def __init__(self, message: str, where: str = "") -> None:
+        super().__init__(f"{message} (at {where})" if where else message)
+        self.where = where
+
+
+class FrameTruncated(Malformed):
+    """A binary frame ends before a length in it says so; ``offset`` is in bytes."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message, f"byte {offset}")
+        self.offset = offset
+
+
+class FrameInvalid(Malformed):
+    """A binary frame of a kind that the vendor does not define; ``offset`` is in bytes."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(message, f"byte {offset}")
+        self.offset = offset
+
+
+class JournalUnavailable(ReceiverError):
+    """The journal cannot make bytes safe now (disk full, I/O error, shutting down)."""
+
+    status = 503
+    close_code = 1013
+    retryable = True

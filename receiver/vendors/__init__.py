@@ -1,0 +1,54 @@
+"""The registry of vendors, and the decoding of any record. A new vendor is one module and one line here."""
+
+import msgspec
+
+from receiver.errors import Malformed, NotFound
+from receiver.events import Data, Event, StreamClosed, StreamOpened
+from receiver.record import Decoded, Record, unpack_frames
+from receiver.vendors import meetstream
+from receiver.vendors.base import Vendor
+
+VENDORS: tuple[Vendor, ...] = (meetstream,)
+_BY_NAME = {vendor.NAME: vendor for vendor in VENDORS}
+_STREAM_FACTS: dict[str, type[Data]] = {"opened": StreamOpened, "closed": StreamClosed}
+
+
+def vendor_named(name: str) -> Vendor:
+    """The vendor module of this name. Raises ``NotFound``, naming those that there are."""
+    try:
+        return _BY_NAME[name]
+    except KeyError:
+        raise NotFound(f"no vendor {name!r}; known: {', '.join(sorted(_BY_NAME))}") from None
+
+
+def decode_record(record: Record) -> Decoded:
+    """Events of any journal record, the same ones whenever it is asked. Raises ``Malformed``."""
+    if record.kind in _STREAM_FACTS:
+        return Decoded([_stream_event(record)])
+    vendor = vendor_named(record.vendor)
+    if record.kind == "body":
+        return vendor.decode(record)
+    session = vendor.session(record)
+    if record.kind == "frames":
+        events: list[Event] = []
+        for arrival_ns, message in unpack_frames(record.payload):
+            events += session.receive(message, arrival_ns).events
+        return Decoded(events)
+    message = record.payload.decode() if record.kind == "text" else record.payload
+    return session.receive(message, record.received_ns)
+
+
+def _stream_event(record: Record) -> Event:
+    try:
+        data = msgspec.json.decode(record.payload, type=_STREAM_FACTS[record.kind])
+    except (msgspec.DecodeError, ValueError) as error:
+        raise Malformed(f"stream record: {error}") from error
+    return Event(
+        id=f"{record.connection}/{record.kind}",
+        source=f"/{record.vendor}/{record.endpoint}",
+        type=f"stream.{record.kind}",
+        subject=record.subject,
+        time_ns=record.received_ns,
+        received_ns=record.received_ns,
+        data=data,
+    )

@@ -1,0 +1,61 @@
+"""What a vendor module offers. Pure: no asyncio, socket, clock or file; the time and the secrets come as arguments."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from receiver.record import Decoded, Record
+
+#: ``valid``: a signature was there and fits. ``unsigned``: none was there and the vendor leaves pushes unsigned.
+Signature = Literal["valid", "unsigned"]
+
+
+class Session(Protocol):
+    """One WebSocket connection of a vendor, or one that continues it. Knows what its messages so far have told."""
+
+    #: bot or meeting; empty until the URL or a message tells it
+    subject: str
+    #: ``audio``, ``video``, ``transcript``, ``control``; empty until the URL or a message tells it
+    channel: str
+
+    def learn(self, message: bytes | str) -> None:
+        """Take subject and channel from ``message`` where it tells them; never raises, yields nothing."""
+
+    def snapshot(self) -> bytes:
+        """What ``receive`` depends on, small; a session restored from it decodes the next message the same way."""
+
+    def adopt(self, state: bytes) -> None:
+        """Continue the stream whose last snapshot was ``state``: its sample clock goes on, the gap is told."""
+
+    def receive(self, message: bytes | str, now_ns: int) -> Decoded:
+        """Events of one message. Raises ``Malformed``; the session stays usable."""
+
+    def replies(self) -> list[bytes | str]:
+        """Messages to send to the peer now; each is handed out once."""
+
+    def close_expected(self) -> bool:
+        """Whether the peer has said that it is done."""
+
+    def command(self, name: str, arguments: Mapping[str, Any]) -> list[str]:
+        """Text messages that carry out a command such as ``sendmsg``. Raises ``Malformed`` on a bad argument."""
+
+
+class Vendor(Protocol):
+    """A module below ``receiver/vendors/``."""
+
+    NAME: str
+    #: vendor event name -> event type of the contract, for documents and the contract test
+    EVENT_TYPES: Mapping[str, str]
+
+    def verify(
+        self, headers: Mapping[str, str], body: bytes, *, secrets: Sequence[str], now_s: float | None
+    ) -> Signature:
+        """Check the signature of the raw ``body``. ``headers`` have lower-case names. ``now_s`` = None: age unchecked.
+
+        Raises ``BadSignature``; ``Unauthorized`` where a signature is missing and the vendor always sends one.
+        """
+
+    def decode(self, record: Record) -> Decoded:
+        """Events of one HTTP body. Raises ``Malformed``."""
+
+    def session(self, record: Record) -> Session:
+        """A session with the endpoint, connection, channel and subject of ``record``, restored from its ``state``."""
