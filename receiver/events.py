@@ -292,7 +292,9 @@ class Event(msgspec.Struct, kw_only=True):
 
 def http_headers(event: Event) -> dict[str, str]:
     """CloudEvents HTTP binding, binary mode: ``ce-*`` headers, values percent-encoded as the binding says."""
-    headers = {f"ce-{name}": quote_header(value) for name, value in event.attributes().items() if name != "datacontenttype"}
+    headers = {
+        f"ce-{name}": quote_header(value) for name, value in event.attributes().items() if name != "datacontenttype"
+    }
     headers["content-type"] = event.media_type or JSON_TYPE
     return headers
 
@@ -313,7 +315,11 @@ def format_time(time_ns: int) -> str:
         moment = _EPOCH + timedelta(microseconds=time_ns // 1000)
     except OverflowError:
         moment = datetime.max if time_ns > 0 else datetime.min
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ") if moment.year >= 1000 else moment.isoformat(timespec="microseconds") + "Z"
+    return (
+        moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        if moment.year >= 1000
+        else moment.isoformat(timespec="microseconds") + "Z"
+    )
 
 
 def parse_time(text: str) -> int | None:

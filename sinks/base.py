@@ -45,9 +45,9 @@ class SinkConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     #: the sink's type in the registry, or an entry point of group ``meeting_receiver.sinks``
     type: str
     #: event types to pass on, with ``*`` as wildcard: ``["transcript.*", "bot.status"]``
-    types: list[str] = ["*"]
+    types: list[str] = msgspec.field(default_factory=lambda: ["*"])
     #: subjects (bot or meeting ids) to pass on, with ``*`` as wildcard
-    subjects: list[str] = ["*"]
+    subjects: list[str] = msgspec.field(default_factory=lambda: ["*"])
     #: pass the vendor's own body beside ``data``, byte for byte
     raw: bool = False
     #: pass signed URLs, tokens and stream keys

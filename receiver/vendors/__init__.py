@@ -34,8 +34,9 @@ def decode_record(record: Record) -> Decoded:
         for arrival_ns, message in unpack_frames(record.payload):
             events += session.receive(message, arrival_ns).events
         return Decoded(events)
-    message = record.payload.decode() if record.kind == "text" else record.payload
-    return session.receive(message, record.received_ns)
+    if record.kind == "text":
+        return session.receive(record.payload.decode(), record.received_ns)
+    return session.receive(record.payload, record.received_ns)
 
 
 def _stream_event(record: Record) -> Event:

@@ -1,0 +1,241 @@
+"""Wiring only: builds the parts, starts and drains them in order. No logic of its own."""
+
+import asyncio
+import fcntl
+import os
+import secrets
+import ssl
+from collections.abc import Iterable
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import structlog
+from aiohttp import web
+
+from receiver.delivery.worker import SinkWorker
+from receiver.errors import ConfigError
+from receiver.ingress.guard import Guard
+from receiver.ingress.http import Deliveries
+from receiver.ingress.intake import Intake
+from receiver.ingress.media import MediaGather
+from receiver.ingress.ops import Ops
+from receiver.ingress.quarantine import retry_record
+from receiver.ingress.recovery import close_lost_streams
+from receiver.ingress.routes import build_app
+from receiver.ingress.stream import Rim
+from receiver.ingress.streams import StreamBook
+from receiver.ingress.websocket import Sockets
+from receiver.journal.base import QUARANTINE
+from receiver.journal.dedup import Dedup
+from receiver.journal.lane import LaneLimits
+from receiver.journal.sqlite import SqliteJournal
+from receiver.journal.state import State
+from receiver.plugins import make_sink
+from receiver.secretfiles import Runtime, remove_runtime, with_auto_tokens, write_runtime
+from receiver.settings import Settings
+from receiver.telemetry.ledger import Ledger
+from receiver.telemetry.metrics import LedgerCollector, registry
+from receiver.vendors import decode_record
+
+log = structlog.get_logger()
+_GATHER_S = 0.01
+_FLUSH_S = 0.2
+_TRIM_S = 15.0
+_LEAST_DRAIN_S = 0.5
+
+
+class Receiver:
+    """One server. ``await start()``, then ``await stop()``; each at most once."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings = with_auto_tokens(settings)
+        self.ledger = Ledger()
+        self.workers: dict[str, SinkWorker] = {}
+        self._sinks = {name: make_sink(name, keys, settings.data_dir) for name, keys in settings.sinks.items()}
+        self._stack = AsyncExitStack()
+        self._worker_tasks: list[asyncio.Task[None]] = []
+        self._background: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Open the journal, start the sinks, listen. Raises ``ReceiverError`` or ``OSError``; then nothing runs."""
+        try:
+            await self._open_journal()
+            await self._start_tasks()
+            await self._listen(self._build_ingress(await self._recover_streams()))
+        except BaseException:
+            for task in (*self._worker_tasks, *self._background):
+                task.cancel()
+            await self._stack.aclose()
+            raise
+
+    async def stop(self) -> None:
+        """Stop accepting, finish requests, close sockets (1001), flush sinks, all within ``server.drain_s``."""
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + self.settings.server.drain_s
+        self._ops.draining = True
+        for site in list(self._runner.sites):
+            await site.stop()
+        await self.sockets.close_all()
+        await self._runner.cleanup()
+        self._media.flush()
+        await self.journal.settle()
+        for worker in self.workers.values():
+            worker.drain()
+        if self._worker_tasks:
+            left_s = max(_LEAST_DRAIN_S, deadline_s - loop.time())
+            _, late = await asyncio.wait(self._worker_tasks, timeout=left_s)
+            if late:
+                log.warning("server.drain.incomplete", sinks=[task.get_name() for task in late])
+        for task in (*self._worker_tasks, *self._background):
+            task.cancel()
+        await self._stack.aclose()
+
+    def pending(self, sink: str) -> int:
+        """Sequence numbers that wait for a sink."""
+        book = self.ledger.sink(sink)
+        return book.backlog + self.journal.positions(media=self.workers[sink].media) - book.done
+
+    async def _open_journal(self) -> None:
+        settings = self.settings
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self._stack.callback(os.close, lock(settings.data_dir))
+        folder = settings.data_dir / "journal"
+        self.state = State(folder / "state.db")
+        self._stack.push_async_callback(self.state.close)
+        self.journal = SqliteJournal(folder, lane_limits(settings), max(self.state.cursors.values(), default=0))
+        self._stack.push_async_callback(self.journal.close)
+
+    async def _recover_streams(self) -> StreamBook:
+        streams = StreamBook(self.settings.server.resume_s)
+        await close_lost_streams(self.state, self.journal, streams)
+        return streams
+
+    async def _start_tasks(self) -> None:
+        tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
+        for name, (sink, config) in self._sinks.items():
+            book = self.ledger.sink(name)
+            worker = SinkWorker(
+                name, sink, config, journal=self.journal, state=self.state, book=book, decode=decode_record
+            )
+            self.workers[name] = worker
+            book.backlog = await self.journal.positions_behind(worker.cursor, media=worker.media)
+        for name, worker in self.workers.items():
+            self._worker_tasks.append(tasks.create_task(worker.run(), name=name))
+        self._background = [tasks.create_task(self._flush()), tasks.create_task(self._trim())]
+
+    def _build_ingress(self, streams: StreamBook) -> web.Application:
+        settings, journal, server = self.settings, self.settings.journal, self.settings.server
+        dedup = Dedup(journal.dedup_entries, journal.dedup_window_s, journal.dedup_untimed_window_s)
+        self.journal.recall(journal.dedup_entries, dedup)
+        self.intake = Intake(self.journal, dedup, decode_record)
+        self._media = MediaGather(_GATHER_S)
+        guard = Guard(settings.endpoints)
+        for one in settings.endpoints:
+            self.ledger.endpoint(one.vendor, one.name)
+        self.sockets = Sockets(guard, Rim(self.intake, streams, self._media, self.state), self.ledger, server)
+        deliveries = Deliveries(guard, self.intake, self.ledger, server.max_body_bytes, server.request_timeout_s)
+        self._admin_token = secrets.token_urlsafe(24)
+        self._ops = Ops(
+            data_dir=settings.data_dir,
+            min_free_bytes=journal.min_free_bytes,
+            journal=self.journal,
+            ledger=self.ledger,
+            sockets=self.sockets,
+            own=registry(LedgerCollector(self.ledger, self._gauges)),
+            admin_tokens=(self._admin_token, settings.admin_token),
+            retry=self._retry_quarantined,
+        )
+        return build_app(deliveries, self.sockets, self._ops, server.max_body_bytes)
+
+    async def _listen(self, app: web.Application) -> None:
+        settings, server = self.settings, self.settings.server
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=server.drain_s)
+        await self._runner.setup()
+        self._stack.push_async_callback(self._runner.cleanup)
+        tls = _tls(settings)
+        await web.TCPSite(self._runner, server.host, server.port, ssl_context=tls, backlog=1024).start()
+        port = self._runner.addresses[0][1]
+        host = server.host if server.host not in ("0.0.0.0", "::", "") else "127.0.0.1"  # noqa: S104 - only shown
+        self.url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
+        write_runtime(settings.data_dir, Runtime(os.getpid(), self.url, self._admin_token))
+        self._stack.callback(remove_runtime, settings.data_dir)
+
+    async def _flush(self) -> None:
+        while True:
+            await asyncio.sleep(_FLUSH_S)
+            await self.state.flush()
+
+    async def _trim(self) -> None:
+        while True:
+            await asyncio.sleep(_TRIM_S)
+            cursors = {name: worker.cursor for name, worker in self.workers.items()}
+            media = {name: worker.cursor for name, worker in self.workers.items() if worker.media}
+            try:
+                lost = await self.journal.trim(cursors, media)
+            except OSError as error:
+                log.error("journal.trim.failed", error=str(error))
+                continue
+            for name, count in lost.items():
+                if count:
+                    self.ledger.sink(name).expired += count
+                    log.error("sink.expired", sink=name, events=count)
+
+    async def _retry_quarantined(self, sequence: int) -> str:
+        return await retry_record(self.journal.folder, self.journal.lanes[QUARANTINE], self.intake, sequence)
+
+    def _gauges(self) -> Iterable[tuple[str, str, dict[str, str], float]]:
+        for name, book in self.ledger.sinks.items():
+            sink = {"sink": name}
+            yield "receiver_sink_pending", "Sequence numbers that wait for the sink.", sink, self.pending(name)
+            yield "receiver_sink_up", "1 while the last attempt went well.", sink, float(book.connected)
+        for name, intake in self.ledger.intake.items():
+            labels = dict(zip(("vendor", "endpoint"), name.split("/", 1), strict=True))
+            yield "receiver_sockets_open", "Open WebSockets.", labels, intake.sockets_open
+        for name, lane in self.journal.lanes.items():
+            which = {"lane": name}
+            yield "receiver_journal_positions", "Sequence numbers journalled since start.", which, lane.positions
+            yield "receiver_journal_pending_bytes", "Bytes that wait for the writer.", which, lane.pending_bytes
+            yield "receiver_journal_disk_bytes", "Bytes on disk.", which, lane.disk_bytes()
+            yield "receiver_journal_failing", "1 while commits fail.", which, float(lane.error is not None)
+        yield "receiver_journal_head", "The last sequence number given out.", {}, self.journal.head
+
+
+def lane_limits(settings: Settings) -> dict[str, LaneLimits]:
+    """The journal's lanes from the config. A file is at most a quarter of its lane, so that retention can work."""
+    journal = settings.journal
+    return {
+        name: LaneLimits(
+            sync_every_ms=lane.sync_every_ms,
+            segment_bytes=min(lane.segment_bytes, max(1 << 20, lane.max_bytes // 4)),
+            max_bytes=lane.max_bytes,
+            max_age_s=lane.max_age_s,
+            tail_bytes=lane.tail_bytes,
+        )
+        for name, lane in (("events", journal.events), ("media", journal.media), ("quarantine", journal.quarantine))
+    }
+
+
+def lock(data_dir: Path) -> int:
+    """Hold a data folder for this process. Raises ``ConfigError`` where another server has it."""
+    descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise ConfigError(
+            f"data_dir: found {data_dir} in use by another receiver, allowed a folder of its own"
+        ) from None
+    return descriptor
+
+
+def _tls(settings: Settings) -> ssl.SSLContext | None:
+    if not settings.server.tls_cert_file:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.server.tls_cert_file, settings.server.tls_key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"server.tls_cert_file: found a pair that does not load ({error}), allowed PEM files"
+        ) from error
+    return context

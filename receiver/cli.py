@@ -1,0 +1,72 @@
+"""The ``receiver`` command: finds the subcommand, runs it, turns errors into exit statuses."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from receiver import __version__
+from receiver.errors import BadSignature, ConfigError, Malformed, ReceiverError, Unauthorized
+
+#: in the order in which a newcomer meets them; each is a module below ``receiver/commands``
+COMMANDS = ("demo", "serve", "check", "urls", "decode", "schema", "simulate", "send", "quarantine")
+_EPILOG = """\
+examples:
+  receiver demo                                   watch a meeting pass through the real server; needs nothing
+  receiver serve                                  listen on 127.0.0.1:8080, events to ./receiver-data and the terminal
+  receiver serve --config receiver.toml           what you deploy
+  receiver check --config receiver.toml           what is wrong with a config, before it matters
+  receiver urls --public-url https://example.org  the URLs for your vendor, and a create_bot body to paste
+  receiver decode --vendor meetstream body.json   what a captured delivery means
+
+exit status:
+  0   it worked, and what was asked for holds
+  1   it ran, and what was asked for does not hold (counts do not balance, a check failed, nobody answered)
+  2   the command line is wrong
+  65  input is malformed: one line on standard error names the field or byte
+  66  an input file cannot be read
+  77  a signature or a permission is missing or wrong
+  78  the configuration is wrong: one line for each problem
+  130 ended by Ctrl-C
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="receiver",
+        description="The endpoint for meeting bots and meeting platforms: takes their pushes, makes each one safe before it"
+        " answers, fans them out.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"receiver {__version__}")
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        import_module(f"receiver.commands.{name}").register(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; its exit status."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except ReceiverError as error:
+        sys.stderr.write(f"receiver: {error}\n")
+        return _status(error)
+    return status
+
+
+def _status(error: ReceiverError) -> int:
+    if isinstance(error, ConfigError):
+        return 78
+    if isinstance(error, BadSignature | Unauthorized):
+        return 77
+    return 65 if isinstance(error, Malformed) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

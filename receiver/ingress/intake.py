@@ -1,0 +1,116 @@
+"""What becomes of a delivery: journalled, merged with the one it repeats, or kept in quarantine. Counted either way."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+import structlog
+
+from receiver.errors import JournalUnavailable, Malformed
+from receiver.journal.base import EVENTS, QUARANTINE, Journal
+from receiver.journal.dedup import Dedup, Entry
+from receiver.record import Decoded, Record
+from receiver.telemetry.ledger import Intake as Book
+
+log = structlog.get_logger()
+Fate = Literal["accepted", "duplicate", "quarantined"]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of it; ``reason`` says why it lies in quarantine."""
+
+    fate: Fate
+    reason: str = ""
+
+
+_ACCEPTED, _DUPLICATE = Outcome("accepted"), Outcome("duplicate")
+
+
+class Intake:
+    """The one door to the journal for everything that vendors send."""
+
+    def __init__(self, journal: Journal, dedup: Dedup, decode: Callable[[Record], Decoded]) -> None:
+        self.journal = journal
+        self._dedup = dedup
+        self._decode = decode
+
+    async def accept(self, record: Record, book: Book) -> Outcome:
+        """Decode ``record`` and make it safe. Returns when it is on disk; raises ``JournalUnavailable``."""
+        try:
+            decoded = decode_safely(self._decode, record)
+        except Malformed as problem:
+            return await self.quarantine(record, str(problem), book)
+        safe, outcome = self.submit(record, decoded, book)
+        try:
+            await asyncio.shield(safe)
+        except JournalUnavailable:
+            book.failed += 1
+            raise
+        self.settle(outcome, decoded, book)
+        return outcome
+
+    def submit(self, record: Record, decoded: Decoded, book: Book) -> "tuple[asyncio.Future[None], Outcome]":
+        """Hand a decoded record to the journal, or find the one that it repeats. The future ends when that is safe."""
+        key = decoded.key and f"{record.vendor}/{record.endpoint}/".encode() + decoded.key
+        entry = self._dedup.find(key) if key else None
+        if entry is not None:
+            if self._dedup.is_repeat(entry, record.received_ns, timed=decoded.timed):
+                return entry.safe or _done(), _DUPLICATE
+            if not decoded.timed:
+                record.repeat = entry.repeat + 1
+                decoded.events = self._decode(record).events
+        record.key = key
+        record.events = decoded.events
+        future = self.journal.submit(record, EVENTS)
+        if key:
+            fresh = Entry(record.seq, record.received_ns, record.repeat, future)
+            self._dedup.remember(key, fresh)
+            future.add_done_callback(lambda ended: self._settle_key(key, fresh, ended))
+        return future, _ACCEPTED
+
+    async def quarantine(self, record: Record, reason: str, book: Book) -> Outcome:
+        """Keep what cannot be understood, byte for byte. Raises ``JournalUnavailable``."""
+        record.reason = reason
+        record.events = None
+        try:
+            await asyncio.shield(self.journal.submit(record, QUARANTINE))
+        except JournalUnavailable:
+            book.failed += 1
+            raise
+        book.quarantined += 1
+        log.warning(
+            "delivery.quarantined", endpoint=f"{record.vendor}/{record.endpoint}", sequence=record.seq, reason=reason
+        )
+        return Outcome("quarantined", reason)
+
+    @staticmethod
+    def settle(outcome: Outcome, decoded: Decoded, book: Book) -> None:
+        """Count what has become safe."""
+        if outcome.fate == "duplicate":
+            book.duplicates += 1
+        else:
+            book.journalled += 1
+            book.events += len(decoded.events)
+
+    def _settle_key(self, key: bytes, entry: Entry, ended: "asyncio.Future[None]") -> None:
+        entry.safe = None
+        if ended.cancelled() or ended.exception() is not None:
+            self._dedup.forget(key, entry.seq)
+
+
+def decode_safely(decode: Callable[[Record], Decoded], record: Record) -> Decoded:
+    """Decode. A fault in a decoder is never the sender's: the bytes go to quarantine for a later retry."""
+    try:
+        return decode(record)
+    except Malformed:
+        raise
+    except Exception as fault:
+        log.exception("decoder.fault", vendor=record.vendor, kind=record.kind)
+        raise Malformed(f"decoder fault: {type(fault).__name__}") from fault
+
+
+def _done() -> "asyncio.Future[None]":
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    future.set_result(None)
+    return future

@@ -1,0 +1,103 @@
+"""What operators and their machines ask: health, readiness, metrics, and orders for a live server."""
+
+import hmac
+import shutil
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from receiver.errors import Malformed, Unauthorized
+from receiver.ingress.websocket import Sockets
+from receiver.telemetry.ledger import Ledger
+from receiver.telemetry.metrics import render
+
+
+class HasError(Protocol):
+    """A journal that says what is wrong with it."""
+
+    @property
+    def error(self) -> str | None:
+        """Why the last commit failed."""
+
+
+class _Command(msgspec.Struct, forbid_unknown_fields=True):
+    bot: str
+    command: str
+    arguments: dict[str, Any] = {}
+
+
+class Ops:
+    """Handlers of ``/healthz``, ``/readyz``, ``/metrics`` and ``/api/…``."""
+
+    def __init__(
+        self,
+        *,
+        data_dir: Path,
+        min_free_bytes: int,
+        journal: HasError,
+        ledger: Ledger,
+        sockets: Sockets,
+        own: CollectorRegistry,
+        admin_tokens: Iterable[str],
+        retry: Callable[[int], Awaitable[str]],
+    ) -> None:
+        self._data_dir = data_dir
+        self._min_free_bytes = min_free_bytes
+        self._journal = journal
+        self._ledger = ledger
+        self._sockets = sockets
+        self._own = own
+        self._admin_tokens = [token.encode() for token in admin_tokens if token]
+        self._retry = retry
+        self.draining = False
+
+    async def healthz(self, request: web.Request) -> web.Response:
+        """The process answers."""
+        return web.json_response({"status": "ok"})
+
+    async def readyz(self, request: web.Request) -> web.Response:
+        """Whether deliveries can be made safe (503 if not). Sinks are reported and never make it red: they catch up."""
+        free = shutil.disk_usage(self._data_dir).free
+        checks = {
+            "journal": self._journal.error or "ok",
+            "disk": "ok" if free >= self._min_free_bytes else f"only {free} bytes free, wanted {self._min_free_bytes}",
+            "serving": "draining" if self.draining else "ok",
+        }
+        ready = all(value == "ok" for value in checks.values())
+        sinks = {
+            name: book.error or ("ok" if book.connected else "connecting") for name, book in self._ledger.sinks.items()
+        }
+        body = {"status": "ready" if ready else "not ready", "checks": checks, "sinks": sinks}
+        return web.json_response(body, status=200 if ready else 503)
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        """Prometheus text."""
+        return web.Response(
+            body=render(self._own), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+        )
+
+    async def send(self, request: web.Request) -> web.Response:
+        """``POST /api/send`` {bot, command, arguments}: carry out a command at a bot."""
+        self._require_admin(request)
+        try:
+            order = msgspec.json.decode(await request.read(), type=_Command)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise Malformed(str(error)) from error
+        sent = await self._sockets.send(order.bot, order.command, order.arguments)
+        return web.json_response({"sent": sent})
+
+    async def retry(self, request: web.Request) -> web.Response:
+        """``POST /api/quarantine/{sequence}/retry``: decode once more; what is understood now goes to the journal."""
+        self._require_admin(request)
+        return web.json_response({"result": await self._retry(int(request.match_info["sequence"]))})
+
+    def _require_admin(self, request: web.Request) -> None:
+        kind, _, given = request.headers.get("Authorization", "").partition(" ")
+        shown = given.strip().encode("utf-8", "surrogatepass")
+        fits = [hmac.compare_digest(shown, token) for token in self._admin_tokens]
+        if kind.lower() != "bearer" or not any(fits):
+            raise Unauthorized("missing or wrong admin token: send it as `Authorization: Bearer …` (config: [admin])")

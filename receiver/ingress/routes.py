@@ -1,0 +1,62 @@
+"""The routes of the one port, and how errors are answered."""
+
+from collections.abc import Awaitable, Callable
+
+import orjson
+from aiohttp import web
+
+from receiver.errors import ReceiverError
+from receiver.ingress.http import Deliveries
+from receiver.ingress.ops import Ops
+from receiver.ingress.websocket import Sockets
+
+_RETRY_AFTER_S = "5"
+
+
+def build_app(deliveries: Deliveries, sockets: Sockets, ops: Ops, max_body_bytes: int) -> web.Application:
+    """Operators' paths by name; every other path is a vendor's."""
+
+    async def deliver(request: web.Request) -> web.StreamResponse:
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            return await sockets.handle(request)
+        return await deliveries.handle(request)
+
+    async def admit_first(request: web.Request) -> None:
+        """``Expect: 100-continue``: no body is asked for that will not be taken."""
+        deliveries.admit(request)
+        if request.transport is not None:
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    app = web.Application(client_max_size=max_body_bytes, middlewares=[answer_errors])
+    app.router.add_get("/healthz", ops.healthz)
+    app.router.add_get("/readyz", ops.readyz)
+    app.router.add_get("/metrics", ops.metrics)
+    app.router.add_post("/api/send", ops.send)
+    app.router.add_post(r"/api/quarantine/{sequence:\d{1,18}}/retry", ops.retry)
+    app.router.add_route("*", "/{path:.*}", deliver, expect_handler=admit_first)
+    return app
+
+
+@web.middleware
+async def answer_errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Every error is one JSON sentence with the right status."""
+    try:
+        return await handler(request)
+    except ReceiverError as error:
+        return _answer(error)
+    except web.HTTPException as error:
+        headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        text = f"{request.method} is not allowed here; deliveries are POST" if error.status == 405 else error.text
+        return _sentence(text or error.reason, error.status, headers)
+
+
+def _answer(error: ReceiverError) -> web.Response:
+    headers = {"Retry-After": _RETRY_AFTER_S} if error.retryable else {}
+    return _sentence(str(error), error.status, headers)
+
+
+def _sentence(text: str, status: int, headers: dict[str, str]) -> web.Response:
+    body = orjson.dumps({"error": text}, option=orjson.OPT_APPEND_NEWLINE)
+    return web.Response(body=body, status=status, headers={"Content-Type": "application/json", **headers})

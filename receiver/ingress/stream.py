@@ -1,0 +1,246 @@
+"""One vendor WebSocket, without the socket: messages in, records out. What it tells of itself goes the same way."""
+
+import asyncio
+import time
+
+import msgspec
+import structlog
+
+from receiver.errors import JournalUnavailable, Malformed
+from receiver.events import Event, StreamClosed, StreamOpened
+from receiver.ingress.guard import CHANNELS, Target
+from receiver.ingress.intake import Intake, Outcome
+from receiver.ingress.media import MediaGather
+from receiver.ingress.streams import Key, StreamBook
+from receiver.journal.base import EVENTS, MEDIA
+from receiver.journal.state import State
+from receiver.record import Decoded, Kind, Record, pack_frames
+from receiver.telemetry.ledger import Intake as Book
+from receiver.vendors.base import Session
+
+log = structlog.get_logger()
+_ROW_BYTES = 256 << 10
+_Encoder = msgspec.json.Encoder()
+
+
+class StreamNote(msgspec.Struct, frozen=True):
+    """What is kept of an open socket until its closing is journalled."""
+
+    vendor: str
+    endpoint: str
+    subject: str
+    channel: str
+    connection: str
+    opened_ns: int
+
+
+class Rim(msgspec.Struct, frozen=True):
+    """What every stream of a server shares."""
+
+    intake: Intake
+    streams: StreamBook
+    media: MediaGather
+    state: State
+
+
+class Stream:
+    """``take`` each message in turn, ``finish`` once. ``failed`` is set when the journal could not take something."""
+
+    def __init__(self, rim: Rim, target: Target, session: Session, connection: str, book: Book) -> None:
+        self.session = session
+        self.connection = connection
+        self.failed = asyncio.Event()
+        self.messages = 0
+        self.bytes = 0
+        self._rim = rim
+        self._endpoint = target.endpoint
+        self._book = book
+        self._opened_ns = time.time_ns()
+        self._key: Key | None = None
+        self._frames: list[tuple[int, bytes]] = []
+        self._frame_events: list[Event] = []
+        self._frames_bytes = 0
+        self._frames_state = b""
+        rim.streams.connect(self)
+
+    async def take(self, message: bytes | str) -> None:
+        """Journal one message. Waits while the journal is behind, so that the peer is read no faster."""
+        now_ns = time.time_ns()
+        self.messages += 1
+        self.bytes += len(message)
+        book, session = self._book, self.session
+        book.received += 1
+        book.bytes += len(message)
+        if self._key is None:
+            session.learn(message)
+            self._bind_if_known(message)
+        if isinstance(message, bytes):
+            state = session.snapshot() if not self._frames else b""
+            try:
+                decoded = _receive(session, message, now_ns)
+            except Malformed as problem:
+                await self._quarantine("binary", message, now_ns, state or session.snapshot(), problem)
+                return
+            self._hold(message, now_ns, state, decoded)
+            if self._frames_bytes >= _ROW_BYTES:
+                self.seal()
+            await self._rim.intake.journal.room(MEDIA)
+        else:
+            await self._take_text(message, now_ns)
+
+    async def finish(self, code: int | None, *, clean: bool) -> None:
+        """The socket is gone: journal what is held, then the closing."""
+        self.seal()
+        session = self.session
+        if self._key is None and self.messages:
+            session.channel = session.channel or "control"  # it said `ready` and nothing else: what control sockets do
+            self._bind()
+        self._rim.streams.disconnect(self, self._key)
+        if self._key is None:
+            return
+        fact = StreamClosed(
+            channel=session.channel,  # type: ignore[arg-type]  # bound: one of the contract's channels
+            connection=self.connection,
+            code=code,
+            clean=clean,
+            messages=self.messages,
+            bytes=self.bytes,
+            duration_s=round((time.time_ns() - self._opened_ns) / 1e9, 3),
+        )
+        try:
+            await asyncio.shield(self._submit_fact("closed", _Encoder.encode(fact)))
+        except JournalUnavailable:
+            return  # it stays noted as open, and is told after the next start
+        self._rim.state.stream_closed(self.connection)
+
+    def seal(self) -> None:
+        """Hand the gathered frames to the journal as one record."""
+        if not self._frames:
+            return
+        frames, events = self._frames, self._frame_events
+        record = self._record("frames", pack_frames(frames), frames[0][0], self._frames_state)
+        record.events = events
+        self._frames, self._frame_events, self._frames_bytes = [], [], 0
+        self._rim.media.forget(self)
+        future = self._rim.intake.journal.submit(record, MEDIA)
+        count, event_count = len(frames), len(events)
+
+        def settle(ended: "asyncio.Future[None]") -> None:
+            if self._lost(ended):
+                self._book.failed += count
+            else:
+                self._book.journalled += count
+                self._book.events += event_count
+
+        future.add_done_callback(settle)
+
+    # ---- parts
+
+    async def _take_text(self, message: str, now_ns: int) -> None:
+        self.seal()
+        state = self.session.snapshot()
+        payload = message.encode("utf-8", "surrogatepass")
+        try:
+            decoded = _receive(self.session, message, now_ns)
+        except Malformed as problem:
+            await self._quarantine("text", payload, now_ns, state, problem)
+            return
+        record = self._record("text", payload, now_ns, state)
+        future, outcome = self._rim.intake.submit(record, decoded, self._book)
+        future.add_done_callback(lambda ended: self._settle_text(ended, outcome, decoded))
+        await self._rim.intake.journal.room(EVENTS)
+
+    def _settle_text(self, ended: "asyncio.Future[None]", outcome: Outcome, decoded: Decoded) -> None:
+        if self._lost(ended):
+            self._book.failed += 1
+        else:
+            Intake.settle(outcome, decoded, self._book)
+
+    def _hold(self, message: bytes, now_ns: int, state: bytes, decoded: Decoded) -> None:
+        if not self._frames:
+            self._frames_state = state
+            self._rim.media.note(self)
+        self._frames.append((now_ns, message))
+        self._frame_events += decoded.events
+        self._frames_bytes += len(message)
+
+    async def _quarantine(self, kind: Kind, payload: bytes, now_ns: int, state: bytes, problem: Malformed) -> None:
+        record = self._record(kind, payload, now_ns, state)
+        try:
+            await self._rim.intake.quarantine(record, str(problem), self._book)
+        except JournalUnavailable:
+            self.failed.set()
+
+    def _bind_if_known(self, message: bytes | str) -> None:
+        """Media needs no subject to be a stream; everything else waits until it is known whose it is."""
+        session = self.session
+        if session.channel in CHANNELS and (session.subject or isinstance(message, bytes)):
+            self._bind()
+
+    def _bind(self) -> None:
+        session, endpoint = self.session, self._endpoint
+        self._key = (endpoint.vendor, endpoint.name, session.subject, session.channel)
+        previous = self._rim.streams.bind(self._key, self) if session.subject else None
+        if previous is not None:
+            session.adopt(previous.state)
+        fact = StreamOpened(
+            channel=session.channel,  # type: ignore[arg-type]  # checked by the caller
+            connection=self.connection,
+            resumes=previous.connection if previous is not None else None,
+        )
+        note = StreamNote(
+            endpoint.vendor, endpoint.name, session.subject, session.channel, self.connection, self._opened_ns
+        )
+        self._rim.state.stream_opened(self.connection, msgspec.msgpack.encode(note))
+        self._submit_fact("opened", _Encoder.encode(fact))
+        log.info("stream.opened", channel=session.channel, connection=self.connection, resumes=fact.resumes)
+
+    def _submit_fact(self, kind: Kind, payload: bytes) -> "asyncio.Future[None]":
+        record = self._record(kind, payload, time.time_ns(), b"")
+        future = self._rim.intake.journal.submit(record, EVENTS)
+        future.add_done_callback(self._lost)
+        return future
+
+    def _lost(self, ended: "asyncio.Future[None]") -> bool:
+        """Whether the journal could not take it; then the socket must go, since its peer will not send it again."""
+        lost = ended.cancelled() or ended.exception() is not None
+        if lost:
+            self.failed.set()
+        return lost
+
+    def _record(self, kind: Kind, payload: bytes, received_ns: int, state: bytes) -> Record:
+        return Record(
+            vendor=self._endpoint.vendor,
+            endpoint=self._endpoint.name,
+            kind=kind,
+            channel=self.session.channel,
+            connection=self.connection,
+            subject=self.session.subject,
+            payload=payload,
+            received_ns=received_ns,
+            state=state,
+        )
+
+
+def opening_of(note: StreamNote) -> Record:
+    """The record that a vendor's session starts from: what the URL, or the stream so far, told."""
+    return Record(
+        vendor=note.vendor,
+        endpoint=note.endpoint,
+        kind="text",
+        payload=b"",
+        received_ns=note.opened_ns,
+        channel=note.channel,
+        connection=note.connection,
+        subject=note.subject,
+    )
+
+
+def _receive(session: Session, message: bytes | str, now_ns: int) -> Decoded:
+    try:
+        return session.receive(message, now_ns)
+    except Malformed:
+        raise
+    except Exception as fault:
+        log.exception("decoder.fault", message_type=type(message).__name__)
+        raise Malformed(f"decoder fault: {type(fault).__name__}") from fault

@@ -1,0 +1,37 @@
+"""What a journal offers. Nothing outside this package may know which kind it is.
+
+One sequence numbers everything in order of arrival; a record takes one number for each of its events. Readers ask
+for what comes after a number, so a consumer's whole state is one integer: its cursor.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+from receiver.record import Record
+
+EVENTS = "events"
+MEDIA = "media"
+QUARANTINE = "quarantine"
+
+
+class Journal(Protocol):
+    """Append, read after a cursor, wait for more."""
+
+    def submit(self, record: Record, lane: str = EVENTS) -> "asyncio.Future[None]":
+        """Number ``record`` and hand it to the writer. The future ends when it is on disk (lane ``media``: written,
+        synced by time), or raises ``JournalUnavailable``. Do not cancel it: shield it."""
+
+    async def room(self, lane: str = EVENTS) -> None:
+        """Return when the lane has room for more: what a socket awaits before it reads on."""
+
+    async def read(self, after: int, *, media: bool, limit_bytes: int) -> tuple[Sequence[Record], int]:
+        """Records behind the number ``after`` in order, from memory or disk, and the number up to which that is all.
+        ``media``: with those of the media lane. A reader's next ``after`` is the second value."""
+
+    async def wait(self, after: int, *, media: bool) -> None:
+        """Return when there is something behind ``after``, which may turn out to be nothing for this reader."""
+
+    @property
+    def head(self) -> int:
+        """The last number given out."""

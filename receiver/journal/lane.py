@@ -1,0 +1,345 @@
+"""A lane: one writer thread that commits in groups, its segments, its memory tail.
+
+``events`` and ``media`` are two objects of this class and differ in two numbers: how often a commit is synced and how
+long it waits for company. ``quarantine`` is a third. A slow lane never delays another.
+"""
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+import time
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from receiver.errors import JournalUnavailable
+from receiver.journal.segment import SUFFIX, Segment, SegmentReader, delete_record, file_bytes, remove, sync_directory
+from receiver.journal.tail import Tail
+from receiver.record import Record
+
+log = structlog.get_logger()
+_CLOSE = None
+_GROUP_RECORDS = 4096
+_GROUP_BYTES = 16 << 20
+_ALL = (1 << 63) - 1
+
+
+class LaneLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Numbers of a lane. ``sync_every_ms`` = 0: every commit is on disk before it counts."""
+
+    sync_every_ms: int = 0
+    gather_ms: int = 0
+    segment_bytes: int = 64 << 20
+    max_bytes: int = 8 << 30
+    max_age_s: float = 7 * 86400
+    tail_bytes: int = 32 << 20
+    pending_bytes: int = 32 << 20
+
+
+class Lane:
+    """Built and used on the event loop; ``read_disk``, ``trim`` and ``newest_keys`` may run in any thread."""
+
+    def __init__(self, name: str, folder: Path, limits: LaneLimits, changed: Callable[[], None]) -> None:
+        self.name = name
+        self.error: str | None = None
+        self._folder = folder
+        self._limits = limits
+        self._changed = changed
+        self._lock = threading.Lock()  # guards _paths and _segment's identity, never held over I/O of a commit
+        self._paths: list[Path] = []
+        self._segment: Segment | None = None
+        self._queue: queue.SimpleQueue[tuple[Record, asyncio.Future[None]] | None] = queue.SimpleQueue()
+        self._pending: deque[int] = deque()
+        self._pending_bytes = 0
+        self._room = asyncio.Event()
+        self._room.set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        #: sequence numbers committed since start
+        self.positions = 0
+        self._last_sync_s = 0.0
+        self._closers: list[threading.Thread] = []
+        self.head = self._open_folder()
+        self.tail = Tail(limits.tail_bytes, self.head)
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name=f"journal-{name}", daemon=True)
+        self._thread.start()
+
+    # ---- on the event loop
+
+    def submit(self, record: Record) -> "asyncio.Future[None]":
+        """Hand a numbered record to the writer."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._pending.append(record.seq)
+        self._idle.clear()
+        self._pending_bytes += len(record.payload)
+        if self._pending_bytes > self._limits.pending_bytes:
+            self._room.clear()
+        self._queue.put((record, future))
+        return future
+
+    async def room(self) -> None:
+        """Return when less than ``pending_bytes`` wait for the writer."""
+        if self._pending_bytes > self._limits.pending_bytes:
+            await self._room.wait()
+
+    async def settle(self) -> None:
+        """Return when nothing waits for the writer."""
+        await self._idle.wait()
+
+    @property
+    def pending_bytes(self) -> int:
+        """Bytes that wait for the writer."""
+        return self._pending_bytes
+
+    @property
+    def visible(self) -> int | None:
+        """Everything up to this number is committed; ``None`` where nothing waits."""
+        return self._pending[0] - 1 if self._pending else None
+
+    async def close(self) -> None:
+        """Commit what waits, fold the WAL, end the threads."""
+        self._queue.put(_CLOSE)
+        await asyncio.to_thread(self._thread.join)
+        for closer in self._closers:
+            await asyncio.to_thread(closer.join)
+
+    def _committed(self, group: list[tuple[Record, asyncio.Future[None]]], error: str | None) -> None:
+        self.error = error
+        for record, future in group:
+            self._pending.popleft()
+            self._pending_bytes -= len(record.payload)
+            if error is None:
+                self.head = record.last_seq
+                self.positions += record.count
+                self.tail.append(record)
+                if not future.done():
+                    future.set_result(None)
+            elif not future.done():
+                future.set_exception(JournalUnavailable(f"journal lane {self.name}: {error}"))
+                future.exception()  # nobody may be waiting: that is no fault of theirs
+        if self._pending_bytes <= self._limits.pending_bytes:
+            self._room.set()
+        if not self._pending:
+            self._idle.set()
+        self._changed()
+
+    # ---- in the writer thread
+
+    def _run(self) -> None:
+        while (group := self._next_group()) is not None:
+            error: str | None = None
+            try:
+                self._commit([record for record, _ in group])
+            except (sqlite3.Error, OSError) as problem:
+                error = str(problem)
+                log.error("journal.commit.failed", lane=self.name, records=len(group), error=error)
+                self._drop_broken_segment()
+            self._loop.call_soon_threadsafe(self._committed, group, error)
+        if self._segment is not None:
+            self._close_segment(self._segment)
+
+    def _next_group(self) -> list[tuple[Record, asyncio.Future[None]]] | None:
+        """Everything that waits, in order; ``None`` once the lane is closed and empty."""
+        first = self._queue.get()
+        if first is _CLOSE:
+            return None
+        if self._limits.gather_ms:
+            time.sleep(self._limits.gather_ms / 1000)
+        group = [first]
+        size = len(first[0].payload)
+        while len(group) < _GROUP_RECORDS and size < _GROUP_BYTES:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if item is _CLOSE:
+                self._queue.put(_CLOSE)
+                break
+            group.append(item)
+            size += len(item[0].payload)
+        return group
+
+    def _commit(self, records: list[Record]) -> None:
+        segment = self._segment
+        if segment is None or segment.written_bytes >= self._limits.segment_bytes:
+            segment = self._roll(records[0].seq)
+        now_s = time.monotonic()
+        sync = now_s - self._last_sync_s >= self._limits.sync_every_ms / 1000
+        segment.append(records, sync=sync)
+        if sync:
+            self._last_sync_s = now_s
+
+    def _roll(self, first_seq: int) -> Segment:
+        path = self._folder / f"{first_seq:020d}{SUFFIX}"
+        segment = Segment(path)
+        with self._lock:
+            old, self._segment = self._segment, segment
+            self._paths.append(path)
+        if old is not None:
+            self._closers = [closer for closer in self._closers if closer.is_alive()]
+            closer = threading.Thread(target=self._close_segment, args=(old,), name=f"journal-{self.name}-fold")
+            self._closers.append(closer)
+            closer.start()
+        return segment
+
+    def _drop_broken_segment(self) -> None:
+        """After an error go on in a new file, unless nothing was written to this one yet."""
+        segment = self._segment
+        if segment is not None and segment.written_bytes > 0:
+            segment.written_bytes = self._limits.segment_bytes
+
+    def _close_segment(self, segment: Segment) -> None:
+        try:
+            segment.close()
+        except sqlite3.Error as problem:  # the WAL stays beside the file and is read with it
+            log.warning("journal.fold.failed", lane=self.name, file=segment.path.name, error=str(problem))
+
+    # ---- in any thread
+
+    def read_disk(self, after: int, upto: int, limit_bytes: int) -> tuple[list[Record], int]:
+        """Like ``Tail.read``, from the files. A damaged file is passed over, said in the log."""
+        found: list[Record] = []
+        size = 0
+        for path in self._paths_from(after):
+            try:
+                reader = SegmentReader(path)
+            except sqlite3.Error as problem:
+                if path.exists():
+                    log.error("journal.segment.unreadable", lane=self.name, file=path.name, error=str(problem))
+                continue
+            try:
+                for record in reader.read(after, upto):
+                    found.append(record)
+                    size += len(record.payload) + 256
+                    if size >= limit_bytes:
+                        return found, record.last_seq
+            except sqlite3.Error as problem:
+                log.error("journal.segment.damaged", lane=self.name, file=path.name, error=str(problem))
+            finally:
+                reader.close()
+        return found, upto
+
+    def newest_keys(self, newest: int) -> list[tuple[bytes, int, bytes]]:
+        """``(key, seq, packed meta)`` of the newest records with a key, oldest first."""
+        found: list[tuple[bytes, int, bytes]] = []
+        for path in reversed(self._paths_from(0)):
+            if len(found) >= newest:
+                break
+            try:
+                reader = SegmentReader(path)
+                try:
+                    found = reader.keys(newest - len(found)) + found
+                finally:
+                    reader.close()
+            except sqlite3.Error as problem:
+                log.error("journal.segment.damaged", lane=self.name, file=path.name, error=str(problem))
+        return found
+
+    def positions_behind(self, after: int) -> int:
+        """How many sequence numbers are taken behind ``after``: what a cursor there still has to do."""
+        return sum(self._positions_in(path, after) for path in self._paths_from(after))
+
+    def delete(self, seq: int) -> bool:
+        """Remove one record from its file; whether it was there."""
+        return any(delete_record(path, seq) for path in self._paths_from(seq - 1)[:1])
+
+    def disk_bytes(self) -> int:
+        """What the lane takes on disk."""
+        return sum(file_bytes(path) for path in self._paths_from(0))
+
+    def newest(self, limit_bytes: int) -> Iterator[Record]:
+        """Records of the newest files, about ``limit_bytes`` of them at the end of the lane, oldest first."""
+        paths, size = self._paths_from(0), 0
+        first = len(paths)
+        while first > 0 and size < limit_bytes:
+            first -= 1
+            size += file_bytes(paths[first])
+        for path in paths[first:]:
+            reader = SegmentReader(path)
+            try:
+                yield from reader.read(0, _ALL)
+            except sqlite3.Error as problem:
+                log.error("journal.segment.damaged", lane=self.name, file=path.name, error=str(problem))
+            finally:
+                reader.close()
+
+    def trim(self, now_s: float, cursors: Mapping[str, int]) -> tuple[int, dict[str, int]]:
+        """Delete the oldest closed files that are beyond size or age. How many, and what each cursor lost by it."""
+        paths = self._paths_from(0)
+        sizes = [file_bytes(path) for path in paths]
+        total, removed = sum(sizes), 0
+        lost: dict[str, int] = dict.fromkeys(cursors, 0)
+        for path, size in list(zip(paths, sizes, strict=True))[:-1]:
+            if total <= self._limits.max_bytes and now_s - _written_s(path) <= self._limits.max_age_s:
+                break
+            for name, cursor in cursors.items():
+                lost[name] += self._positions_in(path, cursor)
+            with self._lock:
+                self._paths.remove(path)
+            remove(path)
+            total -= size
+            removed += 1
+        return removed, lost
+
+    def _positions_in(self, path: Path, after: int) -> int:
+        try:
+            reader = SegmentReader(path)
+            try:
+                return reader.positions(after)
+            finally:
+                reader.close()
+        except (sqlite3.Error, msgspec.MsgspecError) as problem:
+            log.error("journal.segment.damaged", lane=self.name, file=path.name, error=str(problem))
+            return 0
+
+    def _paths_from(self, after: int) -> list[Path]:
+        """Files that may hold numbers behind ``after``, oldest first."""
+        with self._lock:
+            paths = self._paths
+            index = bisect_right(paths, after + 1, key=lambda path: int(path.stem))
+            return paths[max(0, index - 1) :]
+
+    def _open_folder(self) -> int:
+        """Find the files, set damaged ones aside, go on in the newest; the last number on disk."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        sync_directory(self._folder.parent)
+        self._paths = sorted(path for path in self._folder.glob("*" + SUFFIX) if path.stem.isdecimal())
+        while self._paths:
+            path = self._paths[-1]
+            try:
+                segment = Segment(path)
+                last = segment.last_record()
+            except (sqlite3.DatabaseError, msgspec.MsgspecError) as problem:
+                if isinstance(problem, sqlite3.OperationalError):
+                    raise
+                self._set_aside(path, str(problem))
+                continue
+            self._segment = segment
+            return last.last_seq if last is not None else int(path.stem) - 1
+        return 0
+
+    def _set_aside(self, path: Path, problem: str) -> None:
+        aside = path.with_name(path.name + f".damaged-{time.time_ns()}")
+        log.error("journal.segment.set_aside", lane=self.name, file=path.name, to=aside.name, error=problem)
+        for suffix in ("", "-wal"):
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                part.rename(aside.with_name(aside.name + suffix))
+        path.with_name(path.name + "-shm").unlink(missing_ok=True)
+        self._paths.remove(path)
+
+
+def _written_s(path: Path) -> float:
+    """When a file or its WAL was last written, in seconds since the epoch."""
+    times = []
+    for part in (path, path.with_name(path.name + "-wal")):
+        with contextlib.suppress(FileNotFoundError):
+            times.append(part.stat().st_mtime)
+    return max(times, default=0.0)

@@ -1,0 +1,129 @@
+"""The embedded journal: three lanes of SQLite files under one folder, one sequence over all of them.
+
+Readers see the lanes merged in order of arrival: a record is shown once everything numbered before it is committed
+in the lanes that the reader wants, so one cursor is enough and nothing overtakes.
+"""
+
+import asyncio
+import heapq
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import structlog
+
+from receiver.journal.base import EVENTS, MEDIA, QUARANTINE
+from receiver.journal.dedup import Dedup, Entry
+from receiver.journal.lane import Lane, LaneLimits
+from receiver.journal.segment import meta_of
+from receiver.record import Record
+
+log = structlog.get_logger()
+
+
+class SqliteJournal:
+    """Open it on the event loop; ``close`` commits what waits."""
+
+    def __init__(self, folder: Path, limits: dict[str, LaneLimits], floor: int = 0) -> None:
+        """``floor``: numbers up to it were given out before (cursors know), so they are not given out again."""
+        self.folder = folder
+        self._waiters: set[asyncio.Future[None]] = set()
+        self.lanes = {name: Lane(name, folder / name, limits[name], self._wake) for name in (EVENTS, MEDIA, QUARANTINE)}
+        self._last = max(floor, *(lane.head for lane in self.lanes.values()))
+
+    @property
+    def head(self) -> int:
+        return self._last
+
+    @property
+    def error(self) -> str | None:
+        """Why the last commit of a lane failed; ``None`` while all is well."""
+        return next((lane.error for lane in self.lanes.values() if lane.error), None)
+
+    def submit(self, record: Record, lane: str = EVENTS) -> "asyncio.Future[None]":
+        record.seq = first = self._last + 1
+        record.count = count = max(1, len(record.events)) if record.events is not None else 1
+        self._last += count
+        if record.events is not None:
+            for offset, event in enumerate(record.events):
+                event.sequence = first + offset
+        return self.lanes[lane].submit(record)
+
+    async def room(self, lane: str = EVENTS) -> None:
+        await self.lanes[lane].room()
+
+    async def read(self, after: int, *, media: bool, limit_bytes: int) -> tuple[Sequence[Record], int]:
+        upto = self.visible(media=media)
+        if upto <= after:
+            return (), after
+        parts = [await self._read_lane(self.lanes[name], after, upto, limit_bytes) for name in _wanted(media)]
+        if len(parts) == 1:
+            return parts[0]
+        complete = min(part[1] for part in parts)
+        merged = heapq.merge(*(part[0] for part in parts), key=lambda record: record.seq)
+        return [record for record in merged if record.last_seq <= complete], complete
+
+    async def wait(self, after: int, *, media: bool) -> None:
+        while self.visible(media=media) <= after:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiters.add(waiter)
+            try:
+                await waiter
+            finally:
+                self._waiters.discard(waiter)
+
+    def visible(self, *, media: bool) -> int:
+        """Up to where a reader can read now."""
+        borders = [self.lanes[EVENTS].visible, self.lanes[MEDIA].visible if media else None]
+        return min((border for border in borders if border is not None), default=self._last)
+
+    async def settle(self) -> None:
+        """Return when nothing waits for a writer."""
+        for lane in self.lanes.values():
+            await lane.settle()
+
+    def recall(self, entries: int, dedup: Dedup) -> None:
+        """Fill ``dedup`` with the newest keys on disk. For the start: it reads files on the calling thread."""
+        for key, seq, packed in self.lanes[EVENTS].newest_keys(entries):
+            received_ns, repeat = meta_of(packed)
+            dedup.remember(key, Entry(seq, received_ns, repeat))
+
+    def positions(self, *, media: bool) -> int:
+        """Sequence numbers committed since start in the lanes that a reader wants."""
+        return sum(self.lanes[name].positions for name in _wanted(media))
+
+    async def positions_behind(self, cursor: int, *, media: bool) -> int:
+        """How many sequence numbers are taken behind ``cursor`` on disk, in the lanes that a reader wants."""
+        return sum([await asyncio.to_thread(self.lanes[name].positions_behind, cursor) for name in _wanted(media)])
+
+    async def trim(self, cursors: Mapping[str, int], media_cursors: Mapping[str, int]) -> dict[str, int]:
+        """Enforce retention in every lane, off the event loop. What each reader lost that had not read it yet."""
+        lost: dict[str, int] = {}
+        readers = {EVENTS: cursors, MEDIA: media_cursors, QUARANTINE: {}}
+        for name, lane in self.lanes.items():
+            removed, missed = await asyncio.to_thread(lane.trim, time.time(), readers[name])
+            if removed:
+                log.info("journal.trimmed", lane=name, files=removed)
+            for reader, count in missed.items():
+                lost[reader] = lost.get(reader, 0) + count
+        return lost
+
+    async def close(self) -> None:
+        """Commit what waits and close the files."""
+        for lane in self.lanes.values():
+            await lane.close()
+
+    async def _read_lane(self, lane: Lane, after: int, upto: int, limit_bytes: int) -> tuple[list[Record], int]:
+        if after >= lane.tail.floor:
+            return lane.tail.read(after, upto, limit_bytes)
+        return await asyncio.to_thread(lane.read_disk, after, upto, limit_bytes)
+
+    def _wake(self) -> None:
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiters.clear()
+
+
+def _wanted(media: bool) -> tuple[str, ...]:
+    return (EVENTS, MEDIA) if media else (EVENTS,)

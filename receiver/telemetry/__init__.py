@@ -1,0 +1,1 @@
+"""What the receiver says about itself: the ledger, its Prometheus form, logs."""

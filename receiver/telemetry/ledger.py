@@ -1,0 +1,68 @@
+"""The books: what came in, what became of it, what each sink did. Plain integers, so that counting costs nothing.
+
+They balance: received = journalled + duplicates + refused + quarantined + failed (deliveries and socket messages), and
+for each sink positions = delivered + filtered + dead + expired + pending.
+"""
+
+import msgspec
+
+
+class Intake(msgspec.Struct):
+    """Deliveries and socket messages of one endpoint since start."""
+
+    received: int = 0
+    journalled: int = 0
+    duplicates: int = 0
+    refused: int = 0
+    quarantined: int = 0
+    #: told to come again: the journal could not take them (HTTP 503, close code 1013)
+    failed: int = 0
+    #: events that the journalled ones mean
+    events: int = 0
+    bytes: int = 0
+    sockets_open: int = 0
+    sockets_total: int = 0
+
+    @property
+    def balanced(self) -> bool:
+        """Whether each thing received is accounted for."""
+        return self.received == self.journalled + self.duplicates + self.refused + self.quarantined + self.failed
+
+
+class SinkBook(msgspec.Struct):
+    """Sequence numbers behind a sink since start. ``backlog``: those that waited for it at start."""
+
+    delivered: int = 0
+    filtered: int = 0
+    dead: int = 0
+    #: trimmed by retention before the sink took them
+    expired: int = 0
+    backlog: int = 0
+    retries: int = 0
+    batches: int = 0
+    connected: bool = False
+    #: why the last attempt failed; empty while all is well
+    error: str = ""
+    #: arrival of the newest event that the far side has, ns since the epoch
+    delivered_ns: int = 0
+
+    @property
+    def done(self) -> int:
+        """Sequence numbers that this sink is finished with."""
+        return self.delivered + self.filtered + self.dead + self.expired
+
+
+class Ledger:
+    """All books of a server."""
+
+    def __init__(self) -> None:
+        self.intake: dict[str, Intake] = {}
+        self.sinks: dict[str, SinkBook] = {}
+
+    def endpoint(self, vendor: str, name: str) -> Intake:
+        """The book of an endpoint, opened at first use."""
+        return self.intake.setdefault(f"{vendor}/{name}", Intake())
+
+    def sink(self, name: str) -> SinkBook:
+        """The book of a sink, opened at first use."""
+        return self.sinks.setdefault(name, SinkBook())

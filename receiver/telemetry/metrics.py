@@ -1,0 +1,75 @@
+"""The ledger in Prometheus' text form. Read when asked, so that counting stays plain integers."""
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from receiver.telemetry.ledger import Ledger
+
+_INTAKE = {
+    "received": "Deliveries and socket messages that arrived.",
+    "journalled": "Of these: made safe in the journal.",
+    "duplicates": "Of these: repeats of one that is safe, merged.",
+    "refused": "Of these: refused for want of a credential, or for their size.",
+    "quarantined": "Of these: kept in quarantine because they could not be understood.",
+    "failed": "Of these: told to come again, since the journal could not take them.",
+    "events": "Events that the journalled ones mean.",
+    "bytes": "Bytes of bodies and messages.",
+    "sockets_total": "WebSockets accepted.",
+}
+_SINK = {
+    "delivered": "Events that the far side has.",
+    "filtered": "Sequence numbers that the sink does not want.",
+    "dead": "Events that the far side refused for good (dead letters).",
+    "expired": "Sequence numbers that retention trimmed before the sink took them.",
+    "retries": "Attempts that failed and were repeated.",
+    "batches": "Batches written.",
+}
+
+
+class LedgerCollector(Collector):
+    """Turns the books into metric families. ``gauges`` gives ``(name, help, labels, value)`` read at that moment."""
+
+    def __init__(self, ledger: Ledger, gauges: Callable[[], Iterable[tuple[str, str, dict[str, str], float]]]) -> None:
+        self._ledger = ledger
+        self._gauges = gauges
+
+    def collect(self) -> Iterable[Metric]:
+        """Called by the registry at each scrape."""
+        for key, text in _INTAKE.items():
+            family = CounterMetricFamily(f"receiver_{key.removesuffix('_total')}", text, labels=["vendor", "endpoint"])
+            for name, book in self._ledger.intake.items():
+                family.add_metric(name.split("/", 1), getattr(book, key))
+            yield family
+        for key, text in _SINK.items():
+            family = CounterMetricFamily(f"receiver_sink_{key}", text, labels=["sink"])
+            for name, sink in self._ledger.sinks.items():
+                family.add_metric([name], getattr(sink, key))
+            yield family
+        yield from self._read_gauges()
+
+    def _read_gauges(self) -> Iterable[Metric]:
+        families: dict[str, GaugeMetricFamily] = {}
+        for name, text, labels, value in self._gauges():
+            family = families.get(name)
+            if family is None:
+                family = families[name] = GaugeMetricFamily(name, text, labels=list(labels))
+            family.add_metric(list(labels.values()), value)
+        yield from families.values()
+
+
+def registry(collector: LedgerCollector) -> CollectorRegistry:
+    """A registry of its own, so that two servers in one process do not meet."""
+    own = CollectorRegistry()
+    own.register(collector)
+    ProcessCollector(registry=own)
+    PlatformCollector(registry=own)
+    GCCollector(registry=own)
+    return own
+
+
+def render(own: CollectorRegistry) -> bytes:
+    """The text of ``/metrics``."""
+    return generate_latest(own)
