@@ -5,8 +5,8 @@ import fcntl
 import os
 import secrets
 import ssl
-from collections.abc import Iterable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import structlog
@@ -30,7 +30,7 @@ from receiver.journal.dedup import Dedup
 from receiver.journal.lane import LaneLimits
 from receiver.journal.sqlite import SqliteJournal
 from receiver.journal.state import State
-from receiver.plugins import make_sink
+from receiver.plugins import check_vendors, make_sink
 from receiver.secretfiles import Runtime, remove_runtime, with_auto_tokens, write_runtime
 from receiver.settings import Settings
 from receiver.telemetry.ledger import Ledger
@@ -48,10 +48,11 @@ class Receiver:
     """One server. ``await start()``, then ``await stop()``; each at most once."""
 
     def __init__(self, settings: Settings) -> None:
+        check_vendors(settings)
+        self._sinks = {name: make_sink(name, keys, settings.data_dir) for name, keys in settings.sinks.items()}
         self.settings = settings = with_auto_tokens(settings)
         self.ledger = Ledger()
         self.workers: dict[str, SinkWorker] = {}
-        self._sinks = {name: make_sink(name, keys, settings.data_dir) for name, keys in settings.sinks.items()}
         self._stack = AsyncExitStack()
         self._worker_tasks: list[asyncio.Task[None]] = []
         self._background: list[asyncio.Task[None]] = []
@@ -124,10 +125,8 @@ class Receiver:
         self._background = [tasks.create_task(self._flush()), tasks.create_task(self._trim())]
 
     def _build_ingress(self, streams: StreamBook) -> web.Application:
-        settings, journal, server = self.settings, self.settings.journal, self.settings.server
-        dedup = Dedup(journal.dedup_entries, journal.dedup_window_s, journal.dedup_untimed_window_s)
-        self.journal.recall(journal.dedup_entries, dedup)
-        self.intake = Intake(self.journal, dedup, decode_record)
+        settings, server = self.settings, self.settings.server
+        self._open_intake()
         self._media = MediaGather(_GATHER_S)
         guard = Guard(settings.endpoints)
         for one in settings.endpoints:
@@ -137,15 +136,21 @@ class Receiver:
         self._admin_token = secrets.token_urlsafe(24)
         self._ops = Ops(
             data_dir=settings.data_dir,
-            min_free_bytes=journal.min_free_bytes,
+            min_free_bytes=settings.journal.min_free_bytes,
             journal=self.journal,
             ledger=self.ledger,
             sockets=self.sockets,
             own=registry(LedgerCollector(self.ledger, self._gauges)),
             admin_tokens=(self._admin_token, settings.admin_token),
-            retry=self._retry_quarantined,
+            retry=self.retry_quarantined,
         )
         return build_app(deliveries, self.sockets, self._ops, server.max_body_bytes)
+
+    def _open_intake(self) -> None:
+        journal = self.settings.journal
+        dedup = Dedup(journal.dedup_entries, journal.dedup_window_s, journal.dedup_untimed_window_s)
+        self.journal.recall(journal.dedup_entries, dedup)
+        self.intake = Intake(self.journal, dedup, decode_record)
 
     async def _listen(self, app: web.Application) -> None:
         settings, server = self.settings, self.settings.server
@@ -180,7 +185,16 @@ class Receiver:
                     self.ledger.sink(name).expired += count
                     log.error("sink.expired", sink=name, events=count)
 
-    async def _retry_quarantined(self, sequence: int) -> str:
+    @asynccontextmanager
+    async def at_rest(self) -> AsyncIterator[None]:
+        """The journal alone, without sinks and port: for commands while no server runs."""
+        async with self._stack:
+            await self._open_journal()
+            self._open_intake()
+            yield
+
+    async def retry_quarantined(self, sequence: int) -> str:
+        """Decode a quarantined record once more; what became of it, in a sentence."""
         return await retry_record(self.journal.folder, self.journal.lanes[QUARANTINE], self.intake, sequence)
 
     def _gauges(self) -> Iterable[tuple[str, str, dict[str, str], float]]:

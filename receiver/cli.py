@@ -35,8 +35,8 @@ def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
     parser = argparse.ArgumentParser(
         prog="receiver",
-        description="The endpoint for meeting bots and meeting platforms: takes their pushes, makes each one safe before it"
-        " answers, fans them out.",
+        description="The endpoint for meeting bots and meeting platforms: takes their pushes, makes each one safe"
+        " before it answers, fans them out.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

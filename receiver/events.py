@@ -7,12 +7,13 @@ nothing else of ours. Envelope: CloudEvents 1.0; ``receiver schema`` is generate
 import base64
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from functools import cache, lru_cache
+from typing import Any, Literal, get_args
 from urllib.parse import quote
 
 import msgspec
 
-from receiver.redaction import redact, redact_text
+from receiver.redaction import redact, redact_fields, redact_json, redact_text
 
 JSON_TYPE = "application/json"
 BotStatusName = Literal[
@@ -32,11 +33,19 @@ class Data(msgspec.Struct, kw_only=True, omit_defaults=True):
     session: str | None = None
 
     def without_secrets(self) -> "Data":
-        """The same data as a sink without ``secrets = true`` gets it."""
-        if self.attributes is None:
-            return self
-        clean = redact(self.attributes)
-        return self if clean is self.attributes else msgspec.structs.replace(self, attributes=clean)
+        """The same data as a sink without ``secrets = true`` gets it; this very object where it has none."""
+        changes: dict[str, Any] = {}
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if isinstance(value, str):
+                clean: Any = redact_text(value)
+            elif isinstance(value, dict):
+                clean = redact(value)
+            else:
+                continue
+            if clean is not value:
+                changes[name] = clean
+        return msgspec.structs.replace(self, **changes) if changes else self
 
 
 class Person(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -262,9 +271,9 @@ class Event(msgspec.Struct, kw_only=True):
     def json(self, *, secrets: bool = False, raw: bool = False) -> bytes:
         """CloudEvents structured mode: one JSON object without line breaks."""
         if secrets or raw:
-            return Encoder.encode(_members(self, secrets, raw))
+            return _encode(lambda secrets: _members(self, secrets, raw), secrets)
         if not self.cached_json:
-            self.cached_json = Encoder.encode(_members(self, False, False))
+            self.cached_json = _encode(lambda secrets: _members(self, secrets, False), False)
         return self.cached_json
 
     def attributes(self) -> dict[str, str]:

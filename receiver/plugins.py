@@ -9,7 +9,8 @@ import msgspec
 
 from receiver.delivery.select import Selection
 from receiver.errors import ConfigError
-from receiver.settings import explain
+from receiver.settings import Settings, explain
+from receiver.vendors import VENDORS
 from sinks import ENTRY_POINT_GROUP, SINKS
 from sinks.base import Sink, SinkConfig
 
@@ -59,3 +60,15 @@ def make_sink(name: str, keys: dict[str, Any], data_dir: Path) -> tuple[Sink, Si
 
 def _with_section(section: str, problem: str) -> str:
     return problem if problem.startswith(section) else f"{section}.{problem}"
+
+
+def check_vendors(settings: Settings) -> None:
+    """Whether each endpoint's vendor is known. Raises ``ConfigError``."""
+    known = {vendor.NAME for vendor in VENDORS}
+    problems = [
+        f"endpoints.{one.vendor}.{one.name}: found vendor {one.vendor!r}, allowed {', '.join(sorted(known))}"
+        for one in settings.endpoints
+        if one.vendor not in known
+    ]
+    if problems:
+        raise ConfigError(*problems)

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import structlog
 from msgspec import Meta, structs
@@ -54,7 +54,7 @@ class FileSink:
     Disk errors come out as ``OSError`` with the path; the batch may then be repeated.
     """
 
-    Config = FileConfig
+    Config: ClassVar[type[SinkConfig]] = FileConfig
 
     def __init__(self, name: str, config: FileConfig, data_dir: Path) -> None:
         self._name = name

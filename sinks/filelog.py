@@ -198,15 +198,16 @@ def _recover(fd: int) -> tuple[int, int | None]:
     """Cut a torn last line off. Returns the good size in bytes and the last line's sequence (None: no line)."""
     size = os.fstat(fd).st_size
     end = _line_start(fd, size)
+    last = None
+    if end:
+        start = _line_start(fd, end - 1)
+        last = int(_parse(os.pread(fd, end - start, start)).sequence)
     if end < size:
         torn = os.pread(fd, len(_HEAD), end)
         if not (_HEAD.startswith(torn) or torn.startswith(b"\0")):
             raise OSError(errno.EBADMSG, "ends in something that is no event; move the file away")
         os.ftruncate(fd, end)
-    if not end:
-        return 0, None
-    start = _line_start(fd, end - 1)
-    return end, int(_parse(os.pread(fd, end - start, start)).sequence)
+    return end, last
 
 
 def _parse(line: bytes) -> _Line:

@@ -9,8 +9,7 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -26,6 +25,8 @@ FULL_S = 0.01
 PURGE_S = 5.0
 #: the outcome of a message that no report has come for
 UNREPORTED = KafkaError(KafkaError._TIMED_OUT, "not acknowledged in time")
+#: called with the failure of a message, or ``None``; librdkafka gives the message too, which nobody needs
+Report = Callable[[KafkaError | None, object], None]
 
 
 class KafkaProducer:
@@ -64,7 +65,8 @@ class KafkaProducer:
                 for index, message in enumerate(messages):
                     await self._hand_over(message, functools.partial(parcel.report, index))
                     parcel.handed_over = index + 1
-                await parcel.complete
+                # not awaited itself: cancelling this coroutine would cancel it, and it must outlive that
+                await asyncio.wait([parcel.complete])
         except TimeoutError:
             pass
         finally:
@@ -80,7 +82,7 @@ class KafkaProducer:
             del self._producer
         self._thread.join(PURGE_S + 2 * IDLE_S)
 
-    async def _hand_over(self, message: Message, report: Any) -> None:
+    async def _hand_over(self, message: Message, report: Report) -> None:
         topic, key, value, headers = message
         while True:
             try:

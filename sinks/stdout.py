@@ -12,7 +12,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import structlog
 
@@ -39,7 +39,7 @@ class StdoutSink:
     after one goes on where it stopped.
     """
 
-    Config = StdoutConfig
+    Config: ClassVar[type[SinkConfig]] = StdoutConfig
     _fd = 1
 
     def __init__(self, name: str, config: StdoutConfig, data_dir: Path) -> None:

@@ -28,14 +28,20 @@ JAVA_MIN = 17
 FETCH_TIMEOUT_S = 500
 START_TIMEOUT_S = 90
 STOP_TIMEOUT_S = 15
+#: the one account of the listener that asks for a password
+SASL_USER, SASL_PASSWORD = "lake", "open-sesame"
 READY = "Kafka Server started"
 SETTINGS = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
 controller.listener.names=CONTROLLER
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},SASL://127.0.0.1:{sasl},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},SASL://127.0.0.1:{sasl}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.name.sasl.sasl.enabled.mechanisms=PLAIN
+listener.name.sasl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
+  user_{user}="{password}";
 log.dirs={data}
 num.partitions=3
 offsets.topic.replication.factor=1
@@ -44,6 +50,8 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=1
 group.initial.rebalance.delay.ms=0
+broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=500
 """
 
 
@@ -56,6 +64,8 @@ class Broker(Protocol):
 
     #: ``host:port``
     address: str
+    #: the same broker where it asks for ``SASL_USER`` and ``SASL_PASSWORD``; only a ``real`` one has it
+    sasl_address: str
     #: what the test report calls it
     title: str
     real: bool
@@ -81,11 +91,13 @@ class RealBroker:
     def __init__(self, folder: Path, jars: Path) -> None:
         self._folder, self._jars = folder, jars
         self._process: subprocess.Popen[bytes] | None = None
-        port = _free_port()
-        self.address = f"127.0.0.1:{port}"
+        ports = {"port": _free_port(), "sasl": _free_port(), "controller": _free_port()}
+        self.address = f"127.0.0.1:{ports['port']}"
+        self.sasl_address = f"127.0.0.1:{ports['sasl']}"
         self.title = f"Apache Kafka {_kafka_version()}"
         self._settings = folder / "server.properties"
-        self._settings.write_text(SETTINGS.format(port=port, controller=_free_port(), data=folder / "data"))
+        values = {"data": folder / "data", "user": SASL_USER, "password": SASL_PASSWORD}
+        self._settings.write_text(SETTINGS.format(**ports, **values))
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._settings))
         if tool.wait(START_TIMEOUT_S):
@@ -96,6 +108,9 @@ class RealBroker:
         if self._process is not None:
             return
         self._process = self._java("kafka.Kafka", str(self._settings))
+        # ends the broker once this process is gone, however it went: its end of the pipe closes then
+        guard = ["sh", "-c", 'read _; kill -9 "$0"', str(self._process.pid)]
+        self._guard = subprocess.Popen(guard, stdin=subprocess.PIPE)
         deadline_s = time.monotonic() + START_TIMEOUT_S
         while READY not in (log := self._log.read_text(errors="replace")):
             if self._process.poll() is not None or time.monotonic() > deadline_s:
@@ -120,6 +135,8 @@ class RealBroker:
         process, self._process = self._process, None
         if process is None:
             return
+        self._guard.kill()
+        self._guard.communicate()
         process.send_signal(signal.SIGCONT)
         process.send_signal(how)
         try:
@@ -133,12 +150,11 @@ class RealBroker:
             self._process.send_signal(which)
 
     def _java(self, main: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start a Java program that does not outlive this process, where the system can arrange that."""
+        """Start a Java program that writes into a log file of its own."""
         self._log = self._folder / f"{main}-{uuid.uuid4().hex[:6]}.log"
-        guard = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
         options = ["-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
         logging = ["-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.log.kafka.server=info"]
-        command = [*guard, "java", *options, *logging, "-cp", f"{self._jars}/*", main, *arguments]
+        command = ["java", *options, *logging, "-cp", f"{self._jars}/*", main, *arguments]
         with self._log.open("wb") as log:
             return subprocess.Popen(command, cwd=self._folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
@@ -150,7 +166,7 @@ class MockBroker:
 
     def __init__(self, why: str) -> None:
         self.title = f"librdkafka's mock broker ({why})"
-        self.address = ""
+        self.address = self.sasl_address = ""
         self._host: Any = None
         self.start()
 

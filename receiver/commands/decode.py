@@ -59,10 +59,14 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument("--vendor", required=True, choices=[vendor.NAME for vendor in VENDORS], help="who sent it")
     parser.add_argument("--channel", choices=_CHANNELS, help="the files are this socket's messages, not HTTP bodies")
-    header_help = "a header of the HTTP bodies; repeatable"
-    parser.add_argument("--header", action="append", default=[], type=_header, metavar="'NAME: VALUE'", help=header_help)
-    secret_help = "check the bodies' signatures; as the vendor shows it, or a PEM file; repeatable, any may fit"
-    parser.add_argument("--secret", action="append", default=[], type=_secret, metavar="TEXT|@PATH", help=secret_help)
+    parser.add_argument(
+        "--header", action="append", default=[], type=_header, metavar="'NAME: VALUE'",
+        help="a header of the HTTP bodies; repeatable",
+    )  # fmt: skip
+    parser.add_argument(
+        "--secret", action="append", default=[], type=_secret, metavar="TEXT|@PATH",
+        help="check the bodies' signatures; as the vendor shows it, or a PEM file; repeatable, any may fit",
+    )  # fmt: skip
     parser.add_argument("files", nargs="+", metavar="FILE", help="a captured body or message; - is standard input")
     parser.set_defaults(run=run)
 

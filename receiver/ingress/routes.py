@@ -21,11 +21,15 @@ def build_app(deliveries: Deliveries, sockets: Sockets, ops: Ops, max_body_bytes
             return await sockets.handle(request)
         return await deliveries.handle(request)
 
-    async def admit_first(request: web.Request) -> None:
+    async def admit_first(request: web.Request) -> web.StreamResponse | None:
         """``Expect: 100-continue``: no body is asked for that will not be taken."""
-        deliveries.admit(request)
+        try:
+            deliveries.admit(request)
+        except ReceiverError as error:
+            return _answer(error)
         if request.transport is not None:
             request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        return None
 
     app = web.Application(client_max_size=max_body_bytes, middlewares=[answer_errors])
     app.router.add_get("/healthz", ops.healthz)

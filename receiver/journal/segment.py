@@ -68,8 +68,8 @@ class Segment:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.first_seq = int(path.stem)
-        self.written_bytes = file_bytes(path)
+        self._wal = path.with_name(path.name + "-wal")
+        self.written_bytes = self._folded_bytes = file_bytes(path)
         self._synchronous = ""
         fresh = not path.exists()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
@@ -83,14 +83,13 @@ class Segment:
         if fresh:
             sync_directory(path.parent)
 
-    def append(self, records: Iterable[Record], *, sync: bool) -> int:
-        """Write ``records`` in one transaction; with ``sync`` they are on disk when this returns. Bytes written."""
+    def append(self, records: Iterable[Record], *, sync: bool) -> None:
+        """Write ``records`` in one transaction; with ``sync`` they are on disk when this returns."""
         wanted = "FULL" if sync else "NORMAL"
         if wanted != self._synchronous:
             self._db.execute(f"PRAGMA synchronous = {wanted}")
             self._synchronous = wanted
         rows = [encode_row(record) for record in records]
-        size = sum([len(row[2]) + len(row[3]) for row in rows]) + 40 * len(rows)
         self._db.execute("BEGIN IMMEDIATE")
         try:
             self._db.executemany(_INSERT, rows)
@@ -98,8 +97,8 @@ class Segment:
         except BaseException:
             self._rollback()
             raise
-        self.written_bytes += size
-        return size
+        # a WAL page is written anew by each commit that touches it: small commits fill the disk long before the rows do
+        self.written_bytes = self._folded_bytes + self._wal.stat().st_size
 
     def last_record(self) -> Record | None:
         """The newest record, or ``None`` in an empty file."""

@@ -13,7 +13,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from receiver.simulator.tally import MeetingTally
 
 _DIAL_S = 5.0
-_LONGEST_BACK_OFF_S = 5.0
+_LONGEST_BACK_OFF_S = 2.0
+#: without a clock (speed 0) the meeting waits that long for a lost line, then goes on without it
+_PATIENCE_S = 15.0
 _CONFIRM_S = 2.0
 _CLOSE_S = 10.0
 
@@ -61,6 +63,7 @@ class Line:
         self._cut_at_s, self._silence_s = cut_at_s, silence_s
         self._silent_until_s = 0.0
         self._socket: ClientConnection | None = None
+        self._tried = asyncio.Event()
         self._settled = asyncio.Event()  # connected, or never again
         self._ending = asyncio.Event()
         self._given_up = self._was_cut = False
@@ -72,13 +75,15 @@ class Line:
         while not (self._ending.is_set() or self._given_up):
             if await self._hold():
                 delay_s = shortest_s
+            self._tried.set()
             if not self._given_up and not await _happens(self._ending, delay_s):
                 delay_s = min(delay_s * 2, max(_LONGEST_BACK_OFF_S, shortest_s))
         self._settled.set()
 
     async def open(self) -> bool:
-        """Wait for the first connection; false if there is none after some seconds (it goes on trying)."""
-        return await self._wait_until_up(_DIAL_S)
+        """Wait until the first attempt to connect is over; whether it succeeded. If not, ``run`` goes on trying."""
+        await self._tried.wait()
+        return self._socket is not None
 
     async def pass_time(self, at_s: float) -> None:
         """Tell the line that it is ``at_s``: cuts it if that was planned."""
@@ -104,8 +109,8 @@ class Line:
     async def _try(self, message: str | bytes, at_s: float) -> bool:
         if self._given_up or self._ending.is_set() or at_s < self._silent_until_s:
             return False
-        if self._socket is None and (self._pace.speed or not await self._wait_until_up(_DIAL_S)):
-            return False
+        if self._socket is None and not self._pace.speed:
+            self._given_up = not await _happens(self._settled, _PATIENCE_S) or self._given_up
         socket = self._socket
         if socket is None:
             return False
@@ -136,6 +141,7 @@ class Line:
                 if not self._ending.is_set():
                     self._socket = socket
                     self._settled.set()
+                    self._tried.set()
                     await self._listen(socket)
             return True
         except InvalidStatus as refusal:
@@ -182,9 +188,6 @@ class Line:
         if self._socket is socket:
             self._socket = None
             self._settled.clear()
-
-    async def _wait_until_up(self, timeout_s: float) -> bool:
-        return await _happens(self._settled, timeout_s) and self._socket is not None
 
     def _count(self, message: str | bytes, sent: bool) -> None:
         if isinstance(message, str):

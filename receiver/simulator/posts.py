@@ -13,7 +13,7 @@ from receiver.simulator.tally import Delivery
 
 
 class Posts:
-    """Sends messages in their natural order, with a few of them in flight at the same time. Never raises for answers."""
+    """Sends messages in their natural order, a few of them in flight at the same time. No answer makes it raise."""
 
     def __init__(self, part: Part, client: aiohttp.ClientSession, tasks: asyncio.TaskGroup) -> None:
         self._part, self._client, self._tasks = part, client, tasks

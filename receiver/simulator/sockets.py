@@ -1,4 +1,4 @@
-"""A bot's sockets: live audio, live video, live transcription, control. Each is a ``Line`` that dials again by itself."""
+"""A bot's sockets: live audio, live video, live transcription, control. Each is a ``Line``."""
 
 import asyncio
 import json
@@ -59,7 +59,10 @@ class Sockets:
         line = self._lines.get(message.lane)
         if line is None:
             return
-        if await line.send(message.build(), message.at_s, counted=not message.garbage) and message.garbage:
+        content = message.build()
+        if isinstance(content, bytes) and message.lane != "audio":
+            content = content.decode()
+        if await line.send(content, message.at_s, counted=not message.garbage) and message.garbage:
             self._part.count_garbage(message)
         self._part.tell(message)
 
@@ -101,7 +104,7 @@ class Sockets:
             header = headers[person] if person else silence if index < count - _NAMELESS_FRAMES else nameless
             if await line.send(header + pcm[index * FRAME_BYTES : (index + 1) * FRAME_BYTES], at_s):
                 sent = [sent[0] if sent else index, index]
-                part.tally.audio_span_s = (sent[1] + 1 - sent[0]) * FRAME_S
+                part.tally.audio_span_s = round((sent[1] + 1 - sent[0]) * FRAME_S, 3)
 
     async def _stream_video(self, line: Line) -> None:
         """A few seconds of picture, with a latency ping behind each piece."""

@@ -1,6 +1,7 @@
 """The meeting that is played: its sound, who says what and when, and a few seconds of picture.
 
-Read once, shared by all bots. The files in ``assets`` are made by ``tests/tools/make_speech.py``. Times are seconds from the first sample.
+Read once, shared by all bots. The files in ``assets`` are made by ``tests/tools/make_speech.py``. Times are seconds
+from the first sample.
 """
 
 import json

@@ -24,7 +24,7 @@ class Counts:
     posts_refused: int = 0  # answered 3xx or 4xx
     posts_failed: int = 0  # answered 5xx, or not at all
     duplicates_sent: int = 0  # among posts_sent
-    reordered: int = 0  # among posts_sent
+    reordered: int = 0  # out of their natural order, POSTs and transcript messages
     frames_sent: int = 0  # audio, 20 ms each
     frames_lost: int = 0  # never sent: no connection at that moment
     text_messages_sent: int = 0  # on all sockets

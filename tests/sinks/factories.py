@@ -60,6 +60,7 @@ def make_lines(first: int, last: int, **changes: Any) -> list[Event]:
 def one_of_each() -> list[Event]:
     """An event of every type of the contract, in the contract's order."""
     ada = Person(id="p1", name="Ada")
+    audio = AudioChunk(codec="pcm_s16le", rate_hz=16_000, channels=1, speaker=ada, samples=1600, gap_ms=20.0)
     joined = ParticipantChange(participant=Participant(id="p1", name="Ada", host=True), duration_s=312.4)
     meeting = MeetingInfo(title="Weekly")
     data: dict[str, Data] = {
@@ -68,7 +69,7 @@ def one_of_each() -> list[Event]:
         "transcript.partial": Transcript(text="Good mor", speaker=ada),
         "transcript.final": Transcript(text="Good morning.", speaker=ada),
         "chat.message": ChatMessage(text="Hello", sender=ada, to="Bob"),
-        "audio.chunk": AudioChunk(codec="pcm_s16le", rate_hz=16_000, channels=1, speaker=ada, samples=1600, gap_ms=20.0),
+        "audio.chunk": audio,
         "video.chunk": VideoChunk(codec="h264", container="fmp4", width=1280, height=720),
         "stream.opened": StreamOpened(channel="audio", connection="c2", resumes="c1"),
         "stream.closed": StreamClosed(channel="audio", connection="c1", code=1006, clean=False, messages=3),

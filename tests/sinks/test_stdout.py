@@ -1,6 +1,7 @@
 """The ``stdout`` sink, on real pipes and a real process."""
 
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -39,7 +40,7 @@ asyncio.run(main())
 
 def stdout_sink(fd: int, form: Literal["json", "text"] = "json") -> StdoutSink:
     """A sink that writes to ``fd``."""
-    sink = StdoutSink("out", StdoutConfig(format=form), Path("."))
+    sink = StdoutSink("out", StdoutConfig(format=form), Path())
     sink._fd = fd
     return sink
 
@@ -50,10 +51,8 @@ def pipe() -> Iterator[tuple[int, int]]:
     ends = os.pipe()
     yield ends
     for end in ends:
-        try:
+        with contextlib.suppress(OSError):
             os.close(end)
-        except OSError:
-            pass
 
 
 async def read_bytes(fd: int, count: int) -> bytes:

@@ -1,6 +1,7 @@
 """The wav sink, from outside: events in, files out, read back with the standard library's ``wave``."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -158,7 +159,7 @@ async def test_two_connections_at_once_do_not_mix(tmp_path: Path) -> None:
 
 
 async def test_chunks_without_position_are_appended(tmp_path: Path) -> None:
-    """No first_sample: right behind the last chunk, after the silence that gap_ms tells; an opening begins a new file."""
+    """No first_sample: right behind the last chunk, after the silence that gap_ms tells; an opening: a new file."""
     one, two, three = noise(100), noise(100), noise(100)
     await deliver(tmp_path, [chunk(1, one, None), chunk(2, two, None, gap_ms=10.0)])
     await deliver(tmp_path, [opened(3)], [chunk(4, three, None)])
@@ -238,7 +239,14 @@ async def test_channels_and_odd_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    [{"codec": "opus"}, {"rate_hz": 0}, {"channels": 0}, {"channels": -1}, {"first_sample": -1}, {"first_sample": 2**60}],
+    [
+        {"codec": "opus"},
+        {"rate_hz": 0},
+        {"channels": 0},
+        {"channels": -1},
+        {"first_sample": -1},
+        {"first_sample": 2**60},
+    ],
 )
 async def test_what_is_no_pcm_is_rejected_and_the_rest_written(tmp_path: Path, bad: dict[str, Any]) -> None:
     """Only the events that cannot be written are refused, with the reason; their neighbours are in the file."""
@@ -268,7 +276,9 @@ async def test_resampled_stream_equals_one_shot(tmp_path: Path, rate_in_hz: int,
     assert abs(len(got) / rate_out_hz - len(whole) / rate_in_hz) < 0.001
 
 
-@pytest.mark.parametrize(("rate_in_hz", "rate_out_hz"), [(11_025, 48_000), (44_099, 16_001), (48_000, 1000), (1000, 48_000)])
+@pytest.mark.parametrize(
+    ("rate_in_hz", "rate_out_hz"), [(11_025, 48_000), (44_099, 16_001), (48_000, 1000), (1000, 48_000)]
+)
 def test_any_pair_of_rates_keeps_length_and_place(rate_in_hz: int, rate_out_hz: int) -> None:
     """Whatever the rates and however odd the pieces, the result has the length and the samples of the whole."""
     samples = RNG.integers(-9000, 9000, (rate_in_hz * 2, 2)).astype("<i2")
@@ -355,14 +365,14 @@ async def test_failed_write_is_repeated_without_damage(tmp_path: Path, monkeypat
     sink = WavSink("wav", WavConfig(type="wav", fsync=False), tmp_path)
     await sink.open()
     await sink.write(Batch(events[:3]))
-    calls = 0
+    calls, pwrite = 0, os.pwrite
 
-    def fails_once(descriptor: int, content: bytes, offset: int, write: Any = __import__("os").pwrite) -> int:
+    def fails_once(descriptor: int, content: bytes, offset: int) -> int:
         nonlocal calls
         calls += 1
         if calls == 2:
             raise OSError(28, "No space left on device")
-        return int(write(descriptor, content[:100], offset))
+        return pwrite(descriptor, content[:100], offset)
 
     monkeypatch.setattr("sinks.wavfile.os.pwrite", fails_once)
     with pytest.raises(OSError, match="No space"):
@@ -392,22 +402,24 @@ def story() -> list[Event]:
     pcm = (np.arange(3000 * 160) * 7919 % 30_000 - 15_000).astype("<i2").tobytes()
     who = ["Ada Lovelace", "Grace Hopper", None]
     shift = np.cumsum([800 if i % 97 == 96 else 0 for i in range(3000)])
-    return [
-        chunk(i + 1, pcm[320 * i : 320 * i + 320], i * 160 + int(shift[i]), speaker=who[i // 40 % 3]) for i in range(3000)
-    ]
+    starts = [i * 160 + int(shift[i]) for i in range(3000)]
+    return [chunk(i + 1, pcm[320 * i :][:320], starts[i], speaker=who[i // 40 % 3]) for i in range(3000)]
+
+
+def write_and_kill(folder: Path, batches: int) -> None:
+    """Let another process write the story and kill it when it has told of so many batches."""
+    root = Path(__file__).parents[2]
+    with subprocess.Popen([sys.executable, "-c", CHILD, str(folder)], stdout=subprocess.PIPE, cwd=root) as child:
+        assert child.stdout is not None
+        for _ in range(batches):
+            assert child.stdout.readline()
+        child.send_signal(signal.SIGKILL)
 
 
 @pytest.mark.parametrize("batches", [1, 40, 150])
 async def test_kill_at_any_moment_and_deliver_again(tmp_path: Path, batches: int) -> None:
     """kill -9: the file plays and its header claims only what is there; all again from the start makes it complete."""
-    root = Path(__file__).parents[2]
-    child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path)], stdout=subprocess.PIPE, cwd=root)
-    assert child.stdout is not None
-    for _ in range(batches):
-        assert await asyncio.to_thread(child.stdout.readline)
-    child.send_signal(signal.SIGKILL)
-    child.stdout.close()
-    child.wait(10)
+    await asyncio.to_thread(write_and_kill, tmp_path, batches)
     path = tmp_path / "audio/bot-1.wav"
     _, _, cut = read(path)
     assert len(cut) >= (batches - 1) * 3 * 320

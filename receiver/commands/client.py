@@ -1,0 +1,37 @@
+"""How commands talk to the live server of a data folder."""
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from receiver.secretfiles import Runtime, read_runtime
+
+
+def post(runtime: Runtime, path: str, body: dict[str, Any], timeout_s: float = 30.0) -> tuple[int, dict[str, Any]]:
+    """POST an order; status and JSON answer. Raises ``aiohttp.ClientError`` and ``TimeoutError``."""
+
+    async def call() -> tuple[int, dict[str, Any]]:
+        headers = {"Authorization": f"Bearer {runtime.token}"}
+        timeout = aiohttp.ClientTimeout(total=timeout_s)
+        # the server is this machine's own and was found through a private file: its certificate names the public host
+        async with (
+            aiohttp.ClientSession(timeout=timeout, headers=headers) as client,
+            client.post(runtime.url + path, json=body, ssl=False) as reply,
+        ):
+            answer: dict[str, Any] = await reply.json(content_type=None)
+            return reply.status, answer
+
+    return asyncio.run(call())
+
+
+def live_server(data_dir: Path, url: str | None, token: str | None) -> Runtime | None:
+    """The server named on the command line, else the one that runs on this data folder; says so where there is none."""
+    if url is not None:
+        return Runtime(pid=0, url=url.rstrip("/"), token=token or "")
+    runtime = read_runtime(data_dir)
+    if runtime is None:
+        sys.stderr.write(f"receiver: no server runs on {data_dir}; start `receiver serve`, or name one with --url\n")
+    return runtime

@@ -1,0 +1,109 @@
+"""``receiver urls``: what to give to the vendor, with tokens. The one place that prints them, and only when asked."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from receiver.errors import ConfigError
+from receiver.plugins import check_vendors
+from receiver.secretfiles import with_auto_tokens
+from receiver.settings import Endpoint, load
+
+_EPILOG = """\
+examples:
+  receiver urls --public-url https://hooks.example.org
+  receiver urls --public-url https://hooks.example.org --config receiver.toml --json
+
+The public URL is what vendors can reach: your reverse proxy or tunnel in front of the receiver. The output holds
+tokens: treat it like a password.
+"""
+
+
+def register(subparsers: Any) -> None:
+    """Add ``urls``."""
+    parser = subparsers.add_parser(
+        "urls",
+        help="print the endpoints with tokens, and a create_bot body to paste",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--public-url", metavar="URL", help="https://… as vendors see it (default: server.public_url)")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file of the server")
+    parser.add_argument("--data", metavar="DIR", help="data folder, in place of data_dir")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print URLs of every endpoint."""
+    settings = load(arguments.config, data_dir=arguments.data)
+    check_vendors(settings)
+    base = _public_base(arguments.public_url or settings.server.public_url)
+    settings = with_auto_tokens(settings)
+    described = {f"{one.vendor}/{one.name}": _describe(one, base) for one in settings.endpoints}
+    if arguments.json:
+        sys.stdout.write(json.dumps(described, indent=2) + "\n")
+        return 0
+    for one in settings.endpoints:
+        name = f"{one.vendor}/{one.name}"
+        sys.stdout.write(f"{name}\n")
+        for what, url in described[name]["urls"].items():
+            sys.stdout.write(f"  {what:<13} {url}\n")
+        if not one.tokens:
+            proof = "its signature" if one.secrets else "nothing: anybody may deliver"
+            sys.stdout.write(f'  (no token; a delivery must show {proof}; `token = "auto"` makes one)\n')
+        if "create_bot" in described[name]:
+            sys.stdout.write("\n  body for POST https://api.meetstream.ai/api/v1/bots/create_bot:\n\n")
+            sys.stdout.write(json.dumps(described[name]["create_bot"], indent=2) + "\n\n")
+    return 0
+
+
+def endpoint_urls(one: Endpoint, base: str) -> dict[str, str]:
+    """URL by what it is for; sockets as ``ws(s)://``. ``base`` has no trailing slash."""
+    path = f"/{one.vendor}/{one.name}" + (f"/{quote(one.tokens[0], safe='')}" if one.tokens else "")
+    socket_base = "ws" + base.removeprefix("http")
+    sockets = {channel: f"{socket_base}{path}/{channel}" for channel in ("audio", "video", "transcript", "control")}
+    return {"callback": f"{base}{path}", **sockets}
+
+
+def create_bot_body(urls: dict[str, str]) -> dict[str, Any]:
+    """A MeetStream ``create_bot`` body with every URL filled in (create-bot reference, docs.meetstream.ai, 2026)."""
+    events = ["participant_events.join", "participant_events.leave"]
+    return {
+        "meeting_link": "https://meet.google.com/abc-defg-hij",
+        "bot_name": "Notetaker",
+        "video_required": True,
+        "callback_url": urls["callback"],
+        "custom_attributes": {},
+        "recording_config": {
+            "transcript": {"provider": {"meetstream_streaming": {}}},
+            "realtime_endpoints": [{"type": "webhook", "url": urls["callback"], "events": events}],
+        },
+        "live_transcription_required": {"webhook_url": urls["callback"]},
+        "live_audio_required": {"websocket_url": urls["audio"]},
+        "live_video_required": {"websocket_url": urls["video"]},
+        "socket_connection_url": {"websocket_url": urls["control"]},
+    }
+
+
+def _describe(one: Endpoint, base: str) -> dict[str, Any]:
+    urls = endpoint_urls(one, base)
+    described: dict[str, Any] = {"urls": urls}
+    if one.vendor == "meetstream":
+        described["create_bot"] = create_bot_body(urls)
+    return described
+
+
+def _public_base(url: str) -> str:
+    """Scheme, host and path prefix. Raises ``ConfigError`` for what no vendor could call."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigError(
+            f"server.public_url: found {url!r}, allowed https://host[:port][/prefix] (or give --public-url https://…)"
+        )
+    if parts.scheme == "http":
+        sys.stderr.write("receiver: vendors call https only; this URL is http: good for tests on this machine\n")
+    return url.rstrip("/")
