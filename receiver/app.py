@@ -42,6 +42,8 @@ _GATHER_S = 0.01
 _FLUSH_S = 0.2
 _TRIM_S = 15.0
 _LEAST_DRAIN_S = 0.5
+#: how long the unread rest of a refused body is read and thrown away, so that its sender sees the answer
+_LINGER_S = 1.0
 
 
 class Receiver:
@@ -154,7 +156,9 @@ class Receiver:
 
     async def _listen(self, app: web.Application) -> None:
         settings, server = self.settings, self.settings.server
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=server.drain_s)
+        self._runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=server.drain_s, lingering_time=_LINGER_S
+        )
         await self._runner.setup()
         self._stack.push_async_callback(self._runner.cleanup)
         tls = _tls(settings)

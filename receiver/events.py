@@ -5,6 +5,7 @@ nothing else of ours. Envelope: CloudEvents 1.0; ``receiver schema`` is generate
 """
 
 import base64
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
@@ -56,7 +57,7 @@ class Person(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class BotStatus(Data, kw_only=True, omit_defaults=True):
-    """``bot.status``: where the bot is. ``final`` is true on ``stopped`` and ``done`` only, ``reason`` on ``stopped``."""
+    """``bot.status``: where the bot is. ``final``: true on ``stopped`` and ``done`` only; ``reason``: on ``stopped``."""
 
     status: BotStatusName
     reason: ExitReason | None = None
@@ -136,7 +137,7 @@ class ChatMessage(Data, kw_only=True, omit_defaults=True):
 
 
 class AudioChunk(Data, kw_only=True, omit_defaults=True):
-    """``audio.chunk``. ``first_sample`` and ``samples`` count samples per channel; the bytes are ``Event.media``."""
+    """``audio.chunk``. ``first_sample`` and ``samples`` count samples per channel; the bytes stand beside them."""
 
     codec: str
     rate_hz: int
@@ -149,7 +150,7 @@ class AudioChunk(Data, kw_only=True, omit_defaults=True):
 
 
 class VideoChunk(Data, kw_only=True, omit_defaults=True):
-    """``video.chunk``: one piece of the container, to be appended in order; the bytes are ``Event.media``."""
+    """``video.chunk``: one piece of the container, to be appended in order; the bytes stand beside it."""
 
     codec: str | None = None
     container: str | None = None
@@ -179,7 +180,7 @@ class StreamClosed(Data, kw_only=True, omit_defaults=True):
 
 
 class Artifact(Data, kw_only=True, omit_defaults=True):
-    """``artifact.ready``, ``artifact.failed``, ``artifact.skipped``. ``url`` is a secret: it opens without a password."""
+    """``artifact.ready``, ``artifact.failed``, ``artifact.skipped``. ``url`` is a secret: it needs no password."""
 
     kind: ArtifactKind
     url: str | None = None
@@ -271,9 +272,9 @@ class Event(msgspec.Struct, kw_only=True):
     def json(self, *, secrets: bool = False, raw: bool = False) -> bytes:
         """CloudEvents structured mode: one JSON object without line breaks."""
         if secrets or raw:
-            return _encode(lambda secrets: _members(self, secrets, raw), secrets)
+            return _encode(self, secrets, raw)
         if not self.cached_json:
-            self.cached_json = _encode(lambda secrets: _members(self, secrets, False), False)
+            self.cached_json = _encode(self, False, False)
         return self.cached_json
 
     def attributes(self) -> dict[str, str]:
@@ -286,17 +287,26 @@ class Event(msgspec.Struct, kw_only=True):
         """The data alone: media bytes, or JSON."""
         if self.media is not None:
             return self.media
-        return Encoder.encode(_data(self, secrets))
+        try:
+            return Encoder.encode(_data(self, secrets))
+        except RecursionError:
+            return Encoder.encode(_data(self, False))
 
     def raw_member(self, *, secrets: bool = False) -> tuple[str, str] | None:
-        """``("raw", text)`` or ``("rawbase64", text)``: the vendor's bytes, redacted unless ``secrets``."""
+        """``("raw", text)``, or ``("rawbase64", text)`` where it is no UTF-8: the vendor's bytes.
+
+        Unless ``secrets``, they are without; of a media message only the text form is looked through.
+        """
         if not self.raw:
             return None
         try:
             text = self.raw.decode()
         except UnicodeDecodeError:
-            return "rawbase64", base64.b64encode(self.raw).decode()
-        return "raw", text if secrets else _redact_raw(text)
+            plain = self.raw
+            if not secrets and self.media is None:
+                plain = redact_fields(plain.decode("latin-1")).encode("latin-1")
+            return "rawbase64", base64.b64encode(plain).decode()
+        return "raw", text if secrets else redact_json(text)
 
 
 def http_headers(event: Event) -> dict[str, str]:
@@ -310,7 +320,7 @@ def http_headers(event: Event) -> dict[str, str]:
 
 def quote_header(value: str) -> str:
     """Percent-encode space, double quote, percent and everything outside printable ASCII (CloudEvents HTTP 3.1.3.2)."""
-    return quote(value, safe="!#$&'()*+,/:;=?@[]<>\\^`{|}~")
+    return value if _PLAIN_HEADER(value) else quote(value, safe=_HEADER_SAFE, errors="replace")
 
 
 def batch_json(events: Iterable[Event], *, secrets: bool = False, raw: bool = False) -> bytes:
@@ -320,15 +330,8 @@ def batch_json(events: Iterable[Event], *, secrets: bool = False, raw: bool = Fa
 
 def format_time(time_ns: int) -> str:
     """RFC 3339 in UTC with microseconds; beyond the years that it can write, the nearest that it can."""
-    try:
-        moment = _EPOCH + timedelta(microseconds=time_ns // 1000)
-    except OverflowError:
-        moment = datetime.max if time_ns > 0 else datetime.min
-    return (
-        moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        if moment.year >= 1000
-        else moment.isoformat(timespec="microseconds") + "Z"
-    )
+    second, rest_ns = divmod(min(max(time_ns, _FIRST_NS), _LAST_NS), 10**9)
+    return f"{_format_second(second)}.{rest_ns // 1000:06d}Z"
 
 
 def parse_time(text: str) -> int | None:
@@ -346,7 +349,41 @@ def format_sequence(sequence: int) -> str:
     return f"{sequence:020d}"
 
 
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive on purpose: all arithmetic here is UTC
+@cache
+def media_attributes(kind: type[Data]) -> dict[str, tuple[str, str]]:
+    """Attribute name -> field of media data and, for a speaker, the field within: ``ratehz`` -> ``("rate_hz", "")``.
+
+    The keys of ``kind`` without underscore. Custom attributes have no place: attributes of CloudEvents are scalars.
+    """
+    names: dict[str, tuple[str, str]] = {}
+    for field in msgspec.structs.fields(kind):
+        name = field.name.replace("_", "")
+        if Person in (field.type, *get_args(field.type)):
+            names.update({name + inner: (field.name, inner) for inner in Person.__struct_fields__})
+        elif field.name != "attributes":
+            names[name] = (field.name, "")
+    return names
+
+
+_EPOCH = datetime(1970, 1, 1)  # naive on purpose: all arithmetic here is UTC
+_FIRST_NS = (datetime.min - _EPOCH) // timedelta(seconds=1) * 10**9
+_LAST_NS = (datetime.max - _EPOCH) // timedelta(seconds=1) * 10**9 + 999_999_999
+#: printable ASCII but the double quote and the percent sign; letters, digits and ``_.-~`` are safe in any case
+_HEADER_SAFE = "!#$&'()*+,/:;<=>?@[\\]^`{|}"
+_PLAIN_HEADER = re.compile(r"[!#$&-~]*").fullmatch
+
+
+@lru_cache(maxsize=1024)
+def _format_second(second: int) -> str:
+    return (_EPOCH + timedelta(seconds=second)).isoformat()
+
+
+def _encode(event: Event, secrets: bool, raw: bool) -> bytes:
+    try:
+        return Encoder.encode(_members(event, secrets, raw))
+    except RecursionError:
+        # Free-form JSON may be nested deeper than this stack allows; without secrets it is shallow.
+        return Encoder.encode(_members(event, False, raw))
 
 
 def _data(event: Event, secrets: bool) -> Any:
@@ -368,18 +405,12 @@ def _optional_attributes(event: Event) -> Iterable[tuple[str, str | int | float]
 
 
 def _media_attributes(data: Data) -> Iterable[tuple[str, str | int | float]]:
-    """Keys of media data as attribute names: no underscore, the speaker in two."""
-    for name in data.__struct_fields__:
-        value = getattr(data, name)
-        if value is None or name == "attributes":
-            continue
-        if isinstance(value, Person):
-            if value.id is not None:
-                yield "speakerid", value.id
-            if value.name is not None:
-                yield "speakername", value.name
-        else:
-            yield name.replace("_", ""), value
+    for name, (field, inner) in media_attributes(type(data)).items():
+        value = getattr(data, field)
+        if inner and value is not None:
+            value = getattr(value, inner)
+        if value is not None:
+            yield name, value
 
 
 def _members(event: Event, secrets: bool, raw: bool) -> dict[str, Any]:
@@ -392,12 +423,3 @@ def _members(event: Event, secrets: bool, raw: bool) -> dict[str, Any]:
     if raw and (member := event.raw_member(secrets=secrets)) is not None:
         members[member[0]] = member[1]
     return members
-
-
-def _redact_raw(text: str) -> str:
-    try:
-        value = msgspec.json.decode(text)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return redact_text(text)
-    clean = redact(value)
-    return text if clean is value else Encoder.encode(clean).decode()

@@ -61,6 +61,8 @@ _CREDENTIAL = re.compile(
 _HINTS = (
     "://", ":\\/", "bearer", "authorization", "basic", "eyj", "sk-", "sk_", "pt_", "wai_", "whsec_", "private key",
 )  # fmt: skip
+#: ``ws://a@b``
+_SHORTEST_CHARS = 8
 #: ``"name": `` in text that is no JSON, also inside a JSON string, where the quotes are escaped
 _MEMBER = re.compile(r"""(?P<quote>\\{0,8}["'])(?P<name>[\w.\- ]{2,64})\\{0,8}["']\s*:\s*""")
 #: a string up to its closing quote, one with escaped quotes up to those, or a number, ``true``, ``null``
@@ -91,6 +93,8 @@ def redact_text(text: str) -> str:
     """
     if text[:1] in ("{", "["):
         text = _redact_members(text)
+    if len(text) < _SHORTEST_CHARS:
+        return text
     lower = text.lower()
     if not any(hint in lower for hint in _HINTS):
         return text
@@ -109,7 +113,8 @@ def redact(value: Any) -> Any:
 def redact_json(text: str) -> str:
     """JSON text without secrets, untouched where there were none.
 
-    What is no JSON, or nested too deeply to be looked into, is kept as :func:`redact_fields` leaves it. JSON stays JSON.
+    What is no JSON, or nested too deeply to be looked into, is kept as :func:`redact_fields` leaves it.
+    JSON stays JSON.
     """
     try:
         value = msgspec.json.decode(text)

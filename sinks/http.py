@@ -5,7 +5,6 @@ Keys are in ``http_config``, the meaning of answers in ``http_answer``, signatur
 """
 
 import asyncio
-import contextlib
 import io
 import ssl
 import time
@@ -98,9 +97,7 @@ class HttpSink:
             raise SinkNotConnected(f"{self._place} does not answer within {self._config.timeout_s:g} s") from None
         except (OSError, ValueError) as error:
             raise SinkNotConnected(f"cannot connect to {self._place}: {error}") from error
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+        writer.transport.abort()  # a TLS goodbye would wait for the other side's
 
     def _requests(self, batch: Batch, events: Sequence[Event]) -> Iterator[list[Item]]:
         """Cut ``events`` into what goes into one request each."""

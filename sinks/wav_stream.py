@@ -23,8 +23,10 @@ from sinks.recording import Options, Recording
 _RECENT_FILES = 8
 _RECENT_NS = 10 * 10**9
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-_KNOWN = ("subject", "track", "date", "vendor")
-_LIMIT_BYTES = 80
+#: placeholder -> longest component that a value makes, in bytes
+_LIMITS = {"subject": 100, "track": 60, "date": 10, "vendor": 40}
+#: what a file system takes, less the ending and the number of a later stream
+_MOST_NAME_BYTES = 255 - 15
 
 StreamKey = tuple[str, str, str]
 
@@ -39,13 +41,7 @@ class WavPaths:
     """The path template of a wav sink. Raises ``ConfigError``; ``key`` is how it calls itself there."""
 
     def __init__(self, template: str, data_dir: Path, key: str) -> None:
-        unknown = [name for name in _PLACEHOLDER.findall(template) if name not in _KNOWN]
-        if unknown:
-            allowed = ", ".join(f"{{{name}}}" for name in _KNOWN)
-            raise ConfigError(*(f"{key}: found {{{name}}}, allowed {allowed}" for name in unknown))
-        fixed = _PLACEHOLDER.sub("", template)
-        if not template.endswith(".wav") or re.search(r"[{}\0]|(^|/)\.\.(/|$)", fixed):
-            raise ConfigError(f"{key}: found {template!r}, allowed a path like 'audio/{{subject}}.wav', without '..'")
+        _check(template, key)
         self._template = template
         self._data_dir = data_dir
         #: the folder that all files lie below
@@ -56,7 +52,7 @@ class WavPaths:
         source, subject, track = key
         vendor = source.lstrip("/").split("/")[0]
         values = {"subject": subject, "track": track, "vendor": vendor, "date": date_text(day)}
-        filled = _PLACEHOLDER.sub(lambda found: component(values[found[1]], _LIMIT_BYTES), self._template)
+        filled = _PLACEHOLDER.sub(lambda found: component(values[found[1]], _LIMITS[found[1]]), self._template)
         return self._data_dir / filled
 
     def candidates(self, key: StreamKey, received_ns: int) -> list[Path]:
@@ -174,6 +170,22 @@ class Stream:
 def owner_digest(sink: str, key: StreamKey) -> bytes:
     """16 bytes that tell whose a file is: two sinks with the same template do not write into each other's files."""
     return hashlib.blake2b("\0".join((sink, *key)).encode(errors="surrogatepass"), digest_size=16).digest()
+
+
+def _check(template: str, key: str) -> None:
+    """Raise ``ConfigError`` where ``template`` is no path of known placeholders, or where a name could be too long."""
+    unknown = [name for name in _PLACEHOLDER.findall(template) if name not in _LIMITS]
+    if unknown:
+        allowed = ", ".join(f"{{{name}}}" for name in _LIMITS)
+        raise ConfigError(*(f"{key}: found {{{name}}}, allowed {allowed}" for name in unknown))
+    fixed = _PLACEHOLDER.sub("", template)
+    if not template.endswith(".wav") or re.search(r"[{}\0]|(^|/)\.\.(/|$)", fixed):
+        raise ConfigError(f"{key}: found {template!r}, allowed a path like 'audio/{{subject}}.wav', without '..'")
+    for part in template.split("/"):
+        placeholders = _PLACEHOLDER.findall(part)
+        longest = len(_PLACEHOLDER.sub("", part).encode()) + sum(_LIMITS[name] for name in placeholders)
+        if longest > _MOST_NAME_BYTES:
+            raise ConfigError(f"{key}: found {part!r}, up to {longest} bytes long, allowed {_MOST_NAME_BYTES}")
 
 
 def _numbered(first: Path) -> Iterable[Path]:

@@ -5,6 +5,7 @@
 prints the folder, and for that it imports nothing beyond the standard library.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -17,7 +18,6 @@ import subprocess
 import sys
 import time
 import uuid
-from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,6 +30,8 @@ START_TIMEOUT_S = 90
 STOP_TIMEOUT_S = 15
 #: the one account of the listener that asks for a password
 SASL_USER, SASL_PASSWORD = "lake", "open-sesame"
+#: sixteen bytes in URL-safe base64; a drawn one may begin with ``-``, and is then taken for an option
+CLUSTER = "bWVldGluZy1yZWNlaXZlcg"
 READY = "Kafka Server started"
 SETTINGS = """\
 process.roles=broker,controller
@@ -91,15 +93,14 @@ class RealBroker:
     def __init__(self, folder: Path, jars: Path) -> None:
         self._folder, self._jars = folder, jars
         self._process: subprocess.Popen[bytes] | None = None
-        ports = {"port": _free_port(), "sasl": _free_port(), "controller": _free_port()}
+        ports = dict(zip(("port", "sasl", "controller"), _free_ports(3), strict=True))
         self.address = f"127.0.0.1:{ports['port']}"
         self.sasl_address = f"127.0.0.1:{ports['sasl']}"
         self.title = f"Apache Kafka {_kafka_version()}"
         self._settings = folder / "server.properties"
         values = {"data": folder / "data", "user": SASL_USER, "password": SASL_PASSWORD}
         self._settings.write_text(SETTINGS.format(**ports, **values))
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        tool = self._java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._settings))
+        tool = self._java("kafka.tools.StorageTool", "format", "-t", CLUSTER, "-c", str(self._settings))
         if tool.wait(START_TIMEOUT_S):
             raise RuntimeError(f"Kafka's storage cannot be formatted:\n{self._log.read_text(errors='replace')[-3000:]}")
         self.start()
@@ -253,16 +254,15 @@ def _kafka_version() -> str:
     return found[1] if found else ""
 
 
-def _free_port() -> int:
-    """A port below the range from which the system hands out ports, so that nobody gets it while the broker is down."""
-    while True:
+def _free_ports(count: int) -> set[int]:
+    """Ports below the range from which the system hands them out, so that nobody gets one while the broker is down."""
+    ports: set[int] = set()
+    while len(ports) < count:
         port = random.randrange(16_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            ports.add(port)
+    return ports
 
 
 if __name__ == "__main__":

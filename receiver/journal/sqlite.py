@@ -25,11 +25,15 @@ class SqliteJournal:
     """Open it on the event loop; ``close`` commits what waits."""
 
     def __init__(self, folder: Path, limits: dict[str, LaneLimits], floor: int = 0) -> None:
-        """``floor``: numbers up to it were given out before (cursors know), so they are not given out again."""
+        """``floor``: numbers up to it were given out before (cursors know), so they are not given out again.
+
+        A journal that is new starts at the clock's microseconds: were its folder ever deleted, the numbers of the next
+        one would still be higher than any that sinks remember from the last.
+        """
         self.folder = folder
         self._waiters: set[asyncio.Future[None]] = set()
         self.lanes = {name: Lane(name, folder / name, limits[name], self._wake) for name in (EVENTS, MEDIA, QUARANTINE)}
-        self._last = max(floor, *(lane.head for lane in self.lanes.values()))
+        self._last = max(floor, *(lane.head for lane in self.lanes.values())) or time.time_ns() // 1000
 
     @property
     def head(self) -> int:

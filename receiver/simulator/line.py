@@ -5,6 +5,7 @@ as lost, as it is when a real bot loses its connection.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -173,15 +174,11 @@ class Line:
 
     async def _cut(self, socket: ClientConnection) -> None:
         """End without a close frame. A protocol ping goes first: what was counted as sent has arrived by its answer."""
-        try:
+        self._drop(socket)
+        self._was_cut = True
+        with contextlib.suppress(TimeoutError, ConnectionClosed):
             async with asyncio.timeout(_CONFIRM_S):
                 await (await socket.ping())
-        except TimeoutError:
-            pass
-        except ConnectionClosed:
-            return
-        self._was_cut = True
-        self._drop(socket)
         socket.transport.abort()
 
     def _drop(self, socket: ClientConnection) -> None:

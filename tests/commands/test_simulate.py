@@ -60,7 +60,7 @@ async def test_lines_of_several_meetings_name_their_bot(capsys: pytest.CaptureFi
     assert len(bots) == 2
     assert all(f"[{bot}] " in shown for bot in bots)
     assert all(re.search(rf"^{bot} ", shown, re.M) for bot in bots)
-    assert re.search(r"^garbage: 17 malformed, 6 unknown", shown, re.M)
+    assert re.search(r"^garbage: 19 malformed, 6 unknown", shown, re.M)
 
 
 async def test_channels_can_be_left_out() -> None:

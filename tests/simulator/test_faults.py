@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -57,12 +58,13 @@ async def test_some_duplicates_are_in_flight_with_their_original() -> None:
         return False
 
     async def answer(post: Post) -> None:
-        await asyncio.sleep(0.005)
+        if "event" in post.json:
+            await asyncio.sleep(0.05)  # a slow receiver
         unanswered[post.body] -= 1
 
     async with recording_server(hold=arrive, before_answer=answer) as recorder:
         tally = await play(recorder.url, faults={"duplicates"}, **POSTS_ONLY)
-    assert 3 <= len(together) < tally.duplicates_sent
+    assert 1 <= len(together) < tally.duplicates_sent
 
 
 async def test_reordering_delivers_joining_after_recording() -> None:
@@ -75,7 +77,7 @@ async def test_reordering_delivers_joining_after_recording() -> None:
     assert names.index("bot.joining") > names.index("bot.recording")
     assert sorted(post.body for post in recorder.posts) == sorted(post.body for post in plain.posts)
     stamps = [post.json["timestamp"] for post in recorder.posts if "transcript" in post.json]
-    inversions = sum(earlier > later for earlier, later in zip(stamps, stamps[1:], strict=False))
+    inversions = sum(earlier > later for earlier, later in pairwise(stamps))
     assert inversions >= 5
     assert tally.reordered == inversions + 1
 

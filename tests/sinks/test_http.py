@@ -6,8 +6,8 @@ import hashlib
 import hmac
 import json
 from collections.abc import Awaitable, Callable
-from email.utils import format_datetime
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote

@@ -389,13 +389,13 @@ async def test_a_cancelled_write_leaves_nothing_queued(broker: Broker, topic: st
         producer = sink._producer
         assert producer is not None
         await asyncio.sleep(0)
-        assert len(producer._producer) == 299
+        # its length also counts errors that wait to be told
+        assert len(producer._producer) >= 299
         started_s = time.monotonic()
         writing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await writing
         async with asyncio.timeout(2):
-            # its length also counts errors that wait to be told
             while len(producer._producer):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
     assert time.monotonic() - started_s < 3

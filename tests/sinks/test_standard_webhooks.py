@@ -62,7 +62,7 @@ def test_no_secret(text: str) -> None:
 def test_ids_are_stable_and_distinct() -> None:
     """The same parts give the same id; parts that only join to the same text do not."""
     assert message_id(["/a", "1"]) == message_id(["/a", "1"])
-    others = (["/a", "1"], ["/a1", ""], ["/a", "1", "/a", "2"], [], [""], ["\udcff"], ["ä"])
+    others: tuple[list[str], ...] = (["/a", "1"], ["/a1", ""], ["/a", "1", "/a", "2"], [], [""], ["\udcff"], ["ä"])
     ids = {message_id(parts) for parts in others}
     assert len(ids) == 7
     assert all(one.startswith("msg_") and one.isascii() and one[4:].isalnum() for one in ids)

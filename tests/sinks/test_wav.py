@@ -441,6 +441,7 @@ async def test_kill_at_any_moment_and_deliver_again(tmp_path: Path, batches: int
         ({"path": "audio/{speaker}.wav"}, r"sinks\.w\.path: found \{speaker\}, allowed"),
         ({"path": "audio/{subject}.mp3"}, r"sinks\.w\.path"),
         ({"path": "../{subject}.wav"}, r"sinks\.w\.path"),
+        ({"path": "a/{subject}{subject}{track}.wav"}, r"sinks\.w\.path: found .*, up to 264 bytes long"),
         ({"rate_hz": -1}, r"sinks\.w\.rate_hz: found -1"),
         ({"max_open_files": 0}, r"sinks\.w\.max_open_files: found 0"),
     ],
