@@ -167,7 +167,7 @@ async def test_sequence_goes_on_after_a_restart(tmp_path: Path) -> None:
 async def test_a_reader_waits_and_is_woken(tmp_path: Path) -> None:
     """``wait`` returns when something is committed behind the cursor, not before."""
     async with opened(tmp_path) as journal, asyncio.TaskGroup() as tasks:
-        waiting = tasks.create_task(journal.wait(0, media=False))
+        waiting = tasks.create_task(journal.wait(journal.head, media=False))
         await asyncio.sleep(0)
         assert not waiting.done()
         await journal.submit(record())
@@ -298,5 +298,5 @@ async def test_a_quarantined_record_can_be_deleted(tmp_path: Path) -> None:
         assert await read_all(journal) == []
         assert journal.lanes[QUARANTINE].delete(one.seq)
         assert not journal.lanes[QUARANTINE].delete(one.seq)
-        left, _ = journal.lanes[QUARANTINE].read_disk(0, ALL, ALL)
+        left, _ = journal.lanes[QUARANTINE].read_disk(0, journal.head, ALL)
         assert [record.payload for record in left] == [b"2"]
