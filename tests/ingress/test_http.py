@@ -25,7 +25,11 @@ Reply = tuple[int, dict[str, Any]]
 
 
 async def call(
-    server: Receiver, path: str = "/meetstream/default", body: bytes | None = None, method: str = "POST", **headers: str
+    server: Receiver,
+    path: str = "/meetstream/default",
+    body: bytes | None = None,
+    method: str = "POST",
+    headers: dict[str, str] | None = None,
 ) -> Reply:
     """One request; status and JSON answer."""
     content = json.dumps(JOINING).encode() if body is None else body
@@ -117,7 +121,7 @@ async def test_the_path_may_carry_bot_and_channel(tmp_path: Path) -> None:
 async def test_tokens_in_path_query_or_header(tmp_path: Path, path: str, headers: dict[str, str], status: int) -> None:
     """Per-endpoint URL tokens; whoever shows none or a wrong one is told 401, and nothing is kept."""
     async with running(tmp_path, ENVIRON, endpoints=TOKEN_ENDPOINT) as server:
-        reply, answer = await call(server, path, **headers)
+        reply, answer = await call(server, path, headers=headers)
         assert reply == status, answer
         if status != 200:
             assert answer["error"] and TOKEN not in answer["error"]
@@ -227,7 +231,7 @@ async def test_token_or_signature(
         {} if header is None else {"X-MeetStream-Signature": signature(body, SECRET if header == "good" else "no")}
     )
     async with running(tmp_path, ENVIRON, endpoints=endpoints) as server:
-        reply, answer = await call(server, f"/meetstream/default{path}", body, **headers)
+        reply, answer = await call(server, f"/meetstream/default{path}", body, headers=headers)
         assert reply == status, answer
         assert server.ledger.endpoint("meetstream", "default").balanced
     assert len(events_in(tmp_path)) == (status == 200)
@@ -239,7 +243,7 @@ async def test_credentials_never_reach_disk_or_events(tmp_path: Path) -> None:
     """Secrets: neither the journal nor a sink holds a token or an authorization header."""
     async with running(tmp_path, ENVIRON, endpoints=TOKEN_ENDPOINT) as server:
         headers = {"Authorization": f"Bearer {TOKEN}", "X-Api-Key": "sesame", "Cookie": "a=sesame"}
-        await call(server, f"/meetstream/default/{TOKEN}?token={TOKEN}", **headers)
+        await call(server, f"/meetstream/default/{TOKEN}?token={TOKEN}", headers=headers)
         await drained(server)
     for path in tmp_path.rglob("*"):
         if path.is_file():
