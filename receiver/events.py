@@ -57,7 +57,7 @@ class Person(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class BotStatus(Data, kw_only=True, omit_defaults=True):
-    """``bot.status``: where the bot is. ``final``: true on ``stopped`` and ``done`` only; ``reason``: on ``stopped``."""
+    """``bot.status``: where the bot is. ``final``: true on ``stopped`` and ``done``; ``reason``: on ``stopped``."""
 
     status: BotStatusName
     reason: ExitReason | None = None
@@ -70,7 +70,7 @@ class RecordingStatus(Data, kw_only=True, omit_defaults=True):
     """``recording.status``: a platform's own recording, no bot involved."""
 
     status: Literal["requested", "recording", "paused", "uploading", "stopped"]
-    id: str | None = None
+    recording: str | None = None
 
 
 class MeetingInfo(Data, kw_only=True, omit_defaults=True):

@@ -1,9 +1,10 @@
 """Configuration: one frozen tree, loaded once from TOML. Unknown keys, wrong types and missing secrets stop the start.
 
 Secrets are named, never written: ``token_env`` is the name of an environment variable, ``token_file`` of a file.
-Every problem is one line, ``section.key: found …, allowed …``.
+Every problem is one line, ``section.key: found …, allowed …``. Every key stands in ``config/receiver.toml``.
 """
 
+import ipaddress
 import os
 import re
 import tomllib
@@ -15,13 +16,18 @@ import msgspec
 from msgspec import Meta
 
 from receiver.errors import ConfigError
+from receiver.sections import join, read_section, shown
 
+_MOST = 1 << 60
 Port = Annotated[int, Meta(ge=0, le=65535)]
-Positive = Annotated[int, Meta(gt=0)]
-NotNegative = Annotated[int, Meta(ge=0)]
-Seconds = Annotated[float, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1, le=_MOST)]
+NotNegative = Annotated[int, Meta(ge=0, le=_MOST)]
+#: up to thirty years; neither infinite nor NaN
+Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_NAME_WORDS = "lower-case letters, digits, - and _"
+#: how variables are usually called; what looks otherwise may be the secret itself and is not shown
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}\Z")
 
 
 class _Section(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -35,6 +41,7 @@ class ServerSettings(_Section, kw_only=True, frozen=True, forbid_unknown_fields=
     port: Port = 8080
     #: https://… as vendors see it; only ``receiver urls`` uses it
     public_url: str = ""
+    #: PEM files, to serve TLS without a proxy; relative to the config's folder
     tls_cert_file: str = ""
     tls_key_file: str = ""
     #: largest HTTP body
@@ -43,7 +50,7 @@ class ServerSettings(_Section, kw_only=True, frozen=True, forbid_unknown_fields=
     max_message_bytes: Positive = 16 << 20
     #: a request must be complete within this time
     request_timeout_s: Seconds = 30.0
-    #: protocol pings on quiet sockets; a peer that does not answer is gone
+    #: protocol pings on quiet sockets; a peer that does not answer is gone; 0 = none
     heartbeat_s: Seconds = 60.0
     #: a socket that comes back within this time continues its stream
     resume_s: Seconds = 600.0
@@ -60,7 +67,7 @@ class LaneSettings(_Section, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     segment_bytes: Positive = 64 << 20
     #: newest records kept in memory for sinks that keep up
     tail_bytes: NotNegative = 32 << 20
-    #: ``media`` only: time between syncs to disk
+    #: ``media`` only: time between syncs to disk; the others are synced before anything is answered
     sync_every_ms: NotNegative = 0
 
 
@@ -84,6 +91,7 @@ class EndpointSettings(_Section, kw_only=True, frozen=True, forbid_unknown_field
 
     #: ``auto``: made at first start, kept in the data folder, shown by ``receiver urls``
     token: Literal["", "auto"] = ""
+    #: environment variable, or file relative to the config's folder, that holds the token
     token_env: str = ""
     token_file: str = ""
     #: environment variables that hold signing secrets; any may fit, so that they can be rotated
@@ -159,9 +167,11 @@ def load(
     *,
     server: Mapping[str, Any] | None = None,
     data_dir: str | None = None,
+    need_secrets: bool = True,
 ) -> Settings:
     """Read ``path`` (``None``: the defaults); ``server`` and ``data_dir`` from a command line outweigh it.
 
+    ``need_secrets`` = False: secrets that are not to be had are left out. For commands that only look for the server.
     Raises ``ConfigError`` with every problem that was found.
     """
     raw: dict[str, Any] = {}
@@ -171,133 +181,141 @@ def load(
         except FileNotFoundError:
             raise ConfigError(f"config: found no file {path}, allowed a readable TOML file") from None
         except OSError as error:
-            raise ConfigError(f"config: cannot read {path}: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"config: {path} is not TOML: {error}") from error
+            problem = f"config: found {path}, which cannot be read ({error.strerror}), allowed a readable TOML file"
+            raise ConfigError(problem) from error
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(f"config: found {path}, which is not TOML ({error}), allowed a TOML file") from error
     if server and isinstance(raw.get("server", {}), dict):
         raw["server"] = {**raw.get("server", {}), **server}
     if data_dir is not None:
         raw["data_dir"] = data_dir
-    return from_dict(raw, environ, base=path.parent if path is not None else Path())
+    return from_dict(raw, environ, base=path.parent if path is not None else Path(), need_secrets=need_secrets)
 
 
-def from_dict(raw: Mapping[str, Any], environ: Mapping[str, str] = os.environ, base: Path = Path()) -> Settings:
-    """Settings from a parsed TOML document; relative paths are relative to the working directory."""
-    file = _convert(raw)
+def from_dict(
+    raw: Mapping[str, Any], environ: Mapping[str, str] = os.environ, base: Path = Path(), *, need_secrets: bool = True
+) -> Settings:
+    """Settings from a parsed TOML document.
+
+    ``data_dir`` is relative to the working directory; files of tokens, secrets and certificates are relative to
+    ``base``, the folder of the config.
+    """
     problems: list[str] = []
-    endpoints = []
-    for vendor, named in file.endpoints.items():
-        for name, keys in named.items():
-            section = f"endpoints.{vendor}.{name}"
-            try:
-                endpoint = msgspec.convert(keys, EndpointSettings)
-            except msgspec.ValidationError as error:
-                problems.append(explain(error, keys, section))
-                continue
-            if not _NAME.match(name):
-                problems.append(f"{section}: found name {name!r}, allowed lower-case letters, digits, - and _")
-            resolver = _Resolver(section, environ, base, problems)
-            tokens = resolver.values([endpoint.token_env], [endpoint.token_file], "token")
-            secrets = resolver.values(endpoint.secret_env, endpoint.secret_file, "secret")
-            auto = endpoint.token != ""
-            if not (tokens or secrets or auto or endpoint.open) and file.server.host not in _LOOPBACK:
-                problems.append(
-                    f"{section}: found no token and no secret while server.host = {file.server.host!r} is reachable"
-                    ' from other machines, allowed token = "auto", token_env, token_file, secret_env, or open = true'
-                )
-            endpoints.append(Endpoint(vendor=vendor, name=name, tokens=tokens, secrets=secrets, auto_token=auto))
-    for name, sink in file.sinks.items():
-        if not _NAME.match(name):
-            problems.append(f"sinks.{name}: found this name, allowed lower-case letters, digits, - and _")
-        if not isinstance(sink.get("type"), str):
-            problems.append(
-                f"sinks.{name}.type: found {sink.get('type', 'nothing')!r}, allowed the name of a sink type"
-            )
-    if bool(file.server.tls_cert_file) != bool(file.server.tls_key_file):
-        problems.append("server.tls_key_file: found only one of certificate and key, allowed both or none")
-    admin = _Resolver("admin", environ, base, problems).values([file.admin.token_env], [file.admin.token_file], "token")
+    file = read_section(raw, _File, "", problems) or _File()
+    secret_problems: list[str] = []
+    keeper = _Keeper(environ, base, secret_problems)
+    endpoints = _endpoints(file, keeper, problems, need_secrets=need_secrets)
+    _check_server(file.server, problems)
+    _check_journal(file.journal, problems)
+    _check_sinks(file.sinks, problems)
+    admin = file.admin
+    if admin.token_env and admin.token_file:
+        problems.append("admin.token_file: found beside admin.token_env, allowed one of the two")
+    admin_tokens = keeper.values("admin", "token", [admin.token_env], [admin.token_file])
+    if need_secrets:
+        problems += secret_problems
     if problems:
         raise ConfigError(*problems)
     return Settings(
         data_dir=Path(file.data_dir),
-        server=file.server,
+        server=_with_files(file.server, base),
         journal=file.journal,
         log=file.log,
         endpoints=tuple(endpoints),
         sinks=file.sinks,
-        admin_token=admin[0] if admin else "",
+        admin_token=admin_tokens[0] if admin_tokens else "",
     )
 
 
-class _Resolver:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a server that listens on ``host``."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _endpoints(file: _File, keeper: "_Keeper", problems: list[str], *, need_secrets: bool) -> list[Endpoint]:
+    found = []
+    for vendor, named in file.endpoints.items():
+        for name, keys in named.items():
+            section = join(join("endpoints", vendor), name)
+            if not _NAME.match(name):
+                problems.append(f"{section}: found the name {shown('', name)}, allowed {_NAME_WORDS}")
+            one = read_section(keys, EndpointSettings, section, problems) or EndpointSettings()
+            tokens = keeper.values(section, "token", [one.token_env], [one.token_file])
+            secrets = keeper.values(section, "secret", one.secret_env, one.secret_file)
+            named_any = any((one.token, one.token_env, one.token_file, one.secret_env, one.secret_file))
+            if need_secrets and not (named_any or one.open or is_loopback(file.server.host)):
+                problems.append(
+                    f"{section}: found no token and no secret while server.host = {shown('', file.server.host)} is"
+                    ' reachable from other machines, allowed token = "auto", token_env, token_file, secret_env,'
+                    " secret_file, or open = true"
+                )
+            auto = one.token == "auto"  # noqa: S105 - a keyword, no token
+            found.append(Endpoint(vendor=vendor, name=name, tokens=tokens, secrets=secrets, auto_token=auto))
+    return found
+
+
+def _check_server(server: ServerSettings, problems: list[str]) -> None:
+    try:
+        server.host.encode("idna")
+    except UnicodeError:
+        problems.append(f"server.host: found {shown('', server.host)}, allowed an IP address or a host name")
+    for given, missing in (("tls_cert_file", "tls_key_file"), ("tls_key_file", "tls_cert_file")):
+        if getattr(server, given) and not getattr(server, missing):
+            problems.append(f"server.{missing}: found nothing beside server.{given}, allowed both or none")
+
+
+def _check_journal(journal: JournalSettings, problems: list[str]) -> None:
+    """A 2xx means: on disk. Only media, which nobody is answered for, may wait."""
+    for lane in ("events", "quarantine"):
+        if wait_ms := getattr(journal, lane).sync_every_ms:
+            problems.append(f"journal.{lane}.sync_every_ms: found {wait_ms}, allowed 0: a 2xx means that it is on disk")
+
+
+def _check_sinks(sinks: Mapping[str, dict[str, Any]], problems: list[str]) -> None:
+    for name, keys in sinks.items():
+        section = join("sinks", name)
+        if not _NAME.match(name):
+            problems.append(f"{section}: found the name {shown('', name)}, allowed {_NAME_WORDS}")
+        if not isinstance(keys.get("type"), str):
+            problems.append(f"{section}.type: found {shown('', keys.get('type'))}, allowed the name of a sink type")
+
+
+def _with_files(server: ServerSettings, base: Path) -> ServerSettings:
+    files = {key: str(base / getattr(server, key)) for key in ("tls_cert_file", "tls_key_file") if getattr(server, key)}
+    return msgspec.structs.replace(server, **files) if files else server
+
+
+class _Keeper:
     """Turns the names of secrets into secrets; notes a problem for each that is missing."""
 
-    def __init__(self, section: str, environ: Mapping[str, str], base: Path, problems: list[str]) -> None:
-        self._section, self._environ, self._base, self._problems = section, environ, base, problems
+    def __init__(self, environ: Mapping[str, str], base: Path, problems: list[str]) -> None:
+        self._environ, self._base, self._problems = environ, base, problems
 
-    def values(self, variables: list[str], files: list[str], what: str) -> tuple[str, ...]:
+    def values(self, section: str, what: str, variables: list[str], files: list[str]) -> tuple[str, ...]:
+        """The secrets behind these names; an empty name stands for none."""
         found = []
         for variable in filter(None, variables):
             value = self._environ.get(variable, "").strip()
             if value:
                 found.append(value)
             else:
-                self._note(what, "env", f"the name {variable!r} of an environment variable that is not set or empty")
+                name = repr(variable) if _VARIABLE.match(variable) else "a name (not shown: is it the secret itself?)"
+                self._note(section, what, "env", f"{name}, which is not set or empty", "the name of a variable")
         for name in filter(None, files):
             try:
                 value = (self._base / name).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                self._note(what, "file", f"{name!r}, which cannot be read ({type(error).__name__})")
+            except (OSError, ValueError) as error:
+                told = error.strerror if isinstance(error, OSError) else "not text"
+                self._note(section, what, "file", f"{shown('', name)}, which cannot be read ({told})", "a file")
                 continue
             if value:
                 found.append(value)
             else:
-                self._note(what, "file", f"{name!r}, which is empty")
+                self._note(section, what, "file", f"{shown('', name)}, which is empty", "a file")
         return tuple(found)
 
-    def _note(self, what: str, kind: str, found: str) -> None:
-        self._problems.append(f"{self._section}.{what}_{kind}: found {found}, allowed one that holds the {what}")
-
-
-def _convert(raw: Mapping[str, Any]) -> _File:
-    merged = dict(raw)
-    journal = merged.get("journal")
-    if isinstance(journal, dict):  # a lane that names one key keeps the defaults of the others
-        defaults = JournalSettings()
-        lanes = {
-            lane: msgspec.to_builtins(getattr(defaults, lane)) | journal[lane]
-            for lane in ("events", "media", "quarantine")
-            if isinstance(journal.get(lane), dict)
-        }
-        merged["journal"] = journal | lanes
-    try:
-        return msgspec.convert(merged, _File)
-    except msgspec.ValidationError as error:
-        raise ConfigError(explain(error, merged)) from error
-
-
-def explain(error: msgspec.ValidationError, raw: Any, prefix: str = "") -> str:
-    """``section.key: found …, allowed …`` out of msgspec's words. Values are shown: secrets never stand in a config."""
-    text = str(error)
-    words, _, where = text.partition(" - at `")
-    path = [part for part in re.split(r"[.\[\]`$]+", where) if part]
-    unknown = re.search(r"unknown field `([^`]*)`", words)
-    missing = re.search(r"required field `([^`]*)`", words)
-    if unknown or missing:
-        path.append((unknown or missing).group(1))  # type: ignore[union-attr]
-    value = raw
-    for part in path:
-        if isinstance(value, list):
-            value = value[int(part)] if part.isdigit() and int(part) < len(value) else None
-        else:
-            value = value.get(part, ...) if isinstance(value, dict) else ...
-    key = ".".join([prefix, *path] if prefix else path) or "config"
-    if unknown:
-        return f"{key}: found an unknown key, allowed the keys of config/receiver.toml"
-    if missing:
-        return f"{key}: found nothing, allowed a value: the key is required"
-    found = "nothing" if value is ... else repr(value)
-    if words.startswith("Invalid enum value"):
-        return f"{key}: found {found}, allowed one of the values that config/receiver.toml lists"
-    allowed = words.removeprefix("Expected ").split(", got ")[0].replace("`", "")
-    return f"{key}: found {found}, allowed {allowed}"
+    def _note(self, section: str, what: str, kind: str, found: str, allowed: str) -> None:
+        self._problems.append(f"{section}.{what}_{kind}: found {found}, allowed {allowed} that holds the {what}")

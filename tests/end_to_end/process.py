@@ -1,0 +1,151 @@
+"""``receiver`` as a process of its own, seen from outside only: its port, its files, its exit status.
+
+What the tests of this folder share. Nothing here looks into the server; simulated meetings are the only part of ours
+that runs inside the test.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+
+RECEIVER = (sys.executable, "-m", "receiver")
+#: a busy machine is no failure
+PATIENCE_S = 60.0
+#: quicker than the default where a test stops a server, and no disk is too small for a test
+_SERVER = '[server]\nhost = "127.0.0.1"\nport = {port}\ndrain_s = 20.0\n\n[journal]\nmin_free_bytes = 0\n'
+
+
+class Server:
+    """``receiver serve`` on a config below ``folder``; may be killed and started again, on the same port and data."""
+
+    def __init__(self, folder: Path, sections: str, *, port: int = 0, environ: dict[str, str] | None = None) -> None:
+        """``sections``: TOML, everything but ``data_dir``, ``[server]`` and ``[journal]``. ``port`` 0: any free one."""
+        self.data_dir = folder / "data"
+        self.log = folder / "serve.log"
+        self.url = ""
+        self._config = folder / "receiver.toml"
+        self._config.write_text(f"data_dir = {json.dumps(str(self.data_dir))}\n{_SERVER.format(port=port)}\n{sections}")
+        self._environ = {**os.environ, **(environ or {})}
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def spawn(self) -> None:
+        """Start the process; it may not listen yet. Everything that it prints goes into ``log``."""
+        self._logged = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            self._process = await asyncio.create_subprocess_exec(
+                *RECEIVER, "serve", "--config", str(self._config), stdout=log, stderr=log, env=self._environ
+            )
+
+    async def ready(self) -> None:
+        """Wait until it says that it serves."""
+
+        def is_ready() -> bool:
+            assert self._process is not None and self._process.returncode is None, f"it ended:\n{self._tail()}"
+            return any(self._said("server.ready"))
+
+        await until(is_ready, "the server is ready")
+        self.url = next(self._said("server.ready"))["url"]
+
+    async def start(self) -> None:
+        """Start it and wait until it serves."""
+        await self.spawn()
+        await self.ready()
+
+    async def kill(self) -> None:
+        """``kill -9``."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    async def stop(self) -> int:
+        """SIGTERM; the exit status."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        return await asyncio.wait_for(self._process.wait(), PATIENCE_S)
+
+    async def metrics(self) -> dict[str, float]:
+        """``GET /metrics``: ``name{label=value,…}`` (labels in order of name) to its value."""
+        async with aiohttp.ClientSession() as client, client.get(f"{self.url}/metrics") as reply:
+            assert reply.status == 200
+            text = await reply.text()
+        return {
+            sample.name + "{" + ",".join(f"{key}={value}" for key, value in sorted(sample.labels.items())) + "}":
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }  # fmt: skip
+
+    async def caught_up(self, *sinks: str) -> dict[str, float]:
+        """Wait until nothing is pending at ``sinks`` and in the journal; the metrics of that moment."""
+        deadline_s = time.monotonic() + PATIENCE_S
+        while True:
+            metrics = await self.metrics()
+            waiting = {name: value for name, value in metrics.items() if name.startswith("receiver_journal_pending")}
+            waiting |= {sink: metrics[f"receiver_sink_pending{{sink={sink}}}"] for sink in sinks}
+            if not any(waiting.values()):
+                return metrics
+            assert time.monotonic() < deadline_s, f"still waiting: {waiting}"
+            await asyncio.sleep(0.05)
+
+    def _said(self, event: str) -> Any:
+        """Log lines of the current process with this event name."""
+        for line in self.log.read_bytes()[self._logged :].splitlines():
+            with contextlib.suppress(msgspec.DecodeError):
+                entry = msgspec.json.decode(line)
+                if isinstance(entry, dict) and entry.get("event") == event:
+                    yield entry
+
+    def _tail(self) -> str:
+        return self.log.read_text(errors="replace")[-3000:]
+
+
+@asynccontextmanager
+async def serving(folder: Path, sections: str, **keys: Any) -> AsyncIterator[Server]:
+    """A server that serves; gone at the end, whatever happens."""
+    server = Server(folder, sections, **keys)
+    try:
+        await server.start()
+        yield server
+    finally:
+        await server.kill()
+
+
+async def until(holds: Callable[[], Any], what: str) -> None:
+    """Wait until ``holds()`` is true; fails after ``PATIENCE_S``."""
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not holds():
+        assert time.monotonic() < deadline_s, f"did not happen in time: {what}"
+        await asyncio.sleep(0.02)
+
+
+def free_port() -> int:
+    """A port below the range from which the system hands them out: nobody gets it while the server is down."""
+    while True:
+        port = random.randrange(10_000, 16_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def read_events(folder: Path) -> list[dict[str, Any]]:
+    """Events in the files of a file sink, in order; each line has to be whole."""
+    lines: list[dict[str, Any]] = []
+    for path in sorted(folder.glob("*.jsonl")):
+        content = path.read_bytes()
+        assert content.endswith(b"\n"), f"{path.name} ends in a torn line"
+        lines += [msgspec.json.decode(line) for line in content.splitlines()]
+    return lines
