@@ -1,18 +1,20 @@
 """Finds the class of a sink type, ours or another package's, and makes its config from a section of the file."""
 
-from importlib import import_module
-from importlib.metadata import entry_points
+import inspect
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, cast
 
-import msgspec
-
 from receiver.delivery.select import Selection
 from receiver.errors import ConfigError
-from receiver.settings import Settings, explain
+from receiver.redaction import redact_text
+from receiver.sections import join, read_section, shown
+from receiver.settings import Settings
 from receiver.vendors import VENDORS
 from sinks import ENTRY_POINT_GROUP, SINKS
 from sinks.base import Sink, SinkConfig
+
+_COROUTINES = ("open", "write", "close")
 
 
 def sink_types() -> list[str]:
@@ -22,40 +24,88 @@ def sink_types() -> list[str]:
 
 def sink_class(type_name: str, section: str) -> type[Sink]:
     """The class behind a type name. Raises ``ConfigError``."""
-    for name, where in SINKS:
-        if name == type_name:
-            module, _, attribute = where.partition(":")
-            return cast(type[Sink], getattr(import_module(module), attribute))
-    for entry in entry_points(group=ENTRY_POINT_GROUP, name=type_name):
-        try:
-            return cast(type[Sink], entry.load())
-        except Exception as error:
-            raise ConfigError(
-                f"{section}.type: found {type_name!r}, whose package {entry.value} fails to load ({error}), "
-                "allowed an entry point that loads"
-            ) from error
-    raise ConfigError(f"{section}.type: found {type_name!r}, allowed {', '.join(sink_types())}")
+    entry = _entry(type_name, section)
+    try:
+        found = entry.load()
+    except Exception as error:
+        raise ConfigError(
+            f"{section}.type: found {shown('', type_name)}, which fails to load from {entry.value}"
+            f" ({type(error).__name__}: {error}), allowed a type that loads"
+        ) from error
+    missing = [name for name in _COROUTINES if not inspect.iscoroutinefunction(getattr(found, name, None))]
+    config = getattr(found, "Config", None)
+    if missing or not (isinstance(config, type) and issubclass(config, SinkConfig)):
+        raise ConfigError(
+            f"{section}.type: found {shown('', type_name)}, whose {entry.value} is no sink,"
+            " allowed a class with a Config (a SinkConfig) and coroutines open, write, close"
+        )
+    return cast(type[Sink], found)
 
 
 def make_sink(name: str, keys: dict[str, Any], data_dir: Path) -> tuple[Sink, SinkConfig]:
     """A sink and its config from ``[sinks.NAME]``. Raises ``ConfigError``; connects to nothing."""
-    section = f"sinks.{name}"
+    section = join("sinks", name)
     kind = sink_class(keys["type"], section)
-    try:
-        config = msgspec.convert(keys, kind.Config)
-    except msgspec.ValidationError as error:
-        raise ConfigError(explain(error, keys, section)) from error
-    for pattern in config.types:
-        if Selection([pattern], ["*"]).empty:
-            raise ConfigError(
-                f"{section}.types: found {pattern!r}, allowed event types and patterns such as transcript.*"
-            )
+    problems: list[str] = []
+    config = read_section(keys, kind.Config, section, problems)
+    if config is None or problems:
+        raise ConfigError(*problems)
+    problems += [
+        f"{section}.types: found {shown('', pattern)}, allowed event types and patterns such as transcript.*"
+        for pattern in config.types
+        if Selection([pattern], ["*"]).empty
+    ]
+    problems += [
+        f"{section}.{key}: found an empty list, allowed one with something in it: the sink would get no event"
+        for key in ("types", "subjects")
+        if not getattr(config, key)
+    ]
     if config.batch_events < 1:
-        raise ConfigError(f"{section}.batch_events: found {config.batch_events}, allowed 1 or more")
+        problems.append(f"{section}.batch_events: found {config.batch_events}, allowed 1 or more")
+    if problems:
+        raise ConfigError(*problems)
+    return _build(kind, name, config, data_dir, section), config
+
+
+def make_sinks(settings: Settings) -> dict[str, tuple[Sink, SinkConfig]]:
+    """All sinks of a config. Raises ``ConfigError`` with the problems of all of them."""
+    made: dict[str, tuple[Sink, SinkConfig]] = {}
+    problems: list[str] = []
+    for name, keys in settings.sinks.items():
+        try:
+            made[name] = make_sink(name, keys, settings.data_dir)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(*problems)
+    return made
+
+
+def _entry(type_name: str, section: str) -> EntryPoint:
+    """Where a type's class is: ours outweighs another package's of the same name."""
+    for name, where in SINKS:
+        if name == type_name:
+            return EntryPoint(name=name, value=where, group=ENTRY_POINT_GROUP)
+    # one package may be seen twice, e.g. installed and in the working directory
+    entries = {entry.value: entry for entry in entry_points(group=ENTRY_POINT_GROUP, name=type_name)}
+    if not entries:
+        raise ConfigError(f"{section}.type: found {shown('', type_name)}, allowed {', '.join(sink_types())}")
+    if len(entries) > 1:
+        raise ConfigError(
+            f"{section}.type: found {shown('', type_name)} in {' and '.join(entries)}, allowed a type that only one"
+            " package offers"
+        )
+    return next(iter(entries.values()))
+
+
+def _build(kind: type[Sink], name: str, config: SinkConfig, data_dir: Path, section: str) -> Sink:
     try:
-        return kind(name, config, data_dir), config
+        return kind(name, config, data_dir)
     except ConfigError as error:
         raise ConfigError(*(_with_section(section, problem) for problem in error.problems)) from error
+    except Exception as error:  # another package's fault must not look like one of ours
+        text = redact_text(f"{type(error).__name__}: {error}")
+        raise ConfigError(f"{section}: found keys that its sink cannot be made of ({text})") from error
 
 
 def _with_section(section: str, problem: str) -> str:

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from receiver.errors import ConfigError
+from receiver.secretnames import SecretNames
 from receiver.sections import join, read_section, shown
 
 _MOST = 1 << 60
@@ -26,8 +27,6 @@ NotNegative = Annotated[int, Meta(ge=0, le=_MOST)]
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 _NAME_WORDS = "lower-case letters, digits, - and _"
-#: how variables are usually called; what looks otherwise may be the secret itself and is not shown
-_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}\Z")
 
 
 class _Section(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -203,15 +202,15 @@ def from_dict(
     problems: list[str] = []
     file = read_section(raw, _File, "", problems) or _File()
     secret_problems: list[str] = []
-    keeper = _Keeper(environ, base, secret_problems)
-    endpoints = _endpoints(file, keeper, problems, need_secrets=need_secrets)
+    names = SecretNames(environ, base, secret_problems)
+    endpoints = _endpoints(file, names, problems, need_secrets=need_secrets)
     _check_server(file.server, problems)
     _check_journal(file.journal, problems)
     _check_sinks(file.sinks, problems)
     admin = file.admin
     if admin.token_env and admin.token_file:
         problems.append("admin.token_file: found beside admin.token_env, allowed one of the two")
-    admin_tokens = keeper.values("admin", "token", [admin.token_env], [admin.token_file])
+    admin_tokens = names.values("admin", "token", [admin.token_env], [admin.token_file])
     if need_secrets:
         problems += secret_problems
     if problems:
@@ -235,7 +234,7 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _endpoints(file: _File, keeper: "_Keeper", problems: list[str], *, need_secrets: bool) -> list[Endpoint]:
+def _endpoints(file: _File, names: SecretNames, problems: list[str], *, need_secrets: bool) -> list[Endpoint]:
     found = []
     for vendor, named in file.endpoints.items():
         for name, keys in named.items():
@@ -243,9 +242,9 @@ def _endpoints(file: _File, keeper: "_Keeper", problems: list[str], *, need_secr
             if not _NAME.match(name):
                 problems.append(f"{section}: found the name {shown('', name)}, allowed {_NAME_WORDS}")
             one = read_section(keys, EndpointSettings, section, problems) or EndpointSettings()
-            tokens = keeper.values(section, "token", [one.token_env], [one.token_file])
-            secrets = keeper.values(section, "secret", one.secret_env, one.secret_file)
-            named_any = any((one.token, one.token_env, one.token_file, one.secret_env, one.secret_file))
+            tokens = names.values(section, "token", [one.token_env], [one.token_file])
+            secrets = names.values(section, "secret", one.secret_env, one.secret_file)
+            named_any = any((one.token, one.token_env, one.token_file, *one.secret_env, *one.secret_file))
             if need_secrets and not (named_any or one.open or is_loopback(file.server.host)):
                 problems.append(
                     f"{section}: found no token and no secret while server.host = {shown('', file.server.host)} is"
@@ -286,36 +285,3 @@ def _check_sinks(sinks: Mapping[str, dict[str, Any]], problems: list[str]) -> No
 def _with_files(server: ServerSettings, base: Path) -> ServerSettings:
     files = {key: str(base / getattr(server, key)) for key in ("tls_cert_file", "tls_key_file") if getattr(server, key)}
     return msgspec.structs.replace(server, **files) if files else server
-
-
-class _Keeper:
-    """Turns the names of secrets into secrets; notes a problem for each that is missing."""
-
-    def __init__(self, environ: Mapping[str, str], base: Path, problems: list[str]) -> None:
-        self._environ, self._base, self._problems = environ, base, problems
-
-    def values(self, section: str, what: str, variables: list[str], files: list[str]) -> tuple[str, ...]:
-        """The secrets behind these names; an empty name stands for none."""
-        found = []
-        for variable in filter(None, variables):
-            value = self._environ.get(variable, "").strip()
-            if value:
-                found.append(value)
-            else:
-                name = repr(variable) if _VARIABLE.match(variable) else "a name (not shown: is it the secret itself?)"
-                self._note(section, what, "env", f"{name}, which is not set or empty", "the name of a variable")
-        for name in filter(None, files):
-            try:
-                value = (self._base / name).read_text(encoding="utf-8").strip()
-            except (OSError, ValueError) as error:
-                told = error.strerror if isinstance(error, OSError) else "not text"
-                self._note(section, what, "file", f"{shown('', name)}, which cannot be read ({told})", "a file")
-                continue
-            if value:
-                found.append(value)
-            else:
-                self._note(section, what, "file", f"{shown('', name)}, which is empty", "a file")
-        return tuple(found)
-
-    def _note(self, section: str, what: str, kind: str, found: str, allowed: str) -> None:
-        self._problems.append(f"{section}.{what}_{kind}: found {found}, allowed {allowed} that holds the {what}")

@@ -90,7 +90,7 @@ def _bot(data: BotStatus, _: Event) -> str:
 
 
 def _recording(data: RecordingStatus, _: Event) -> str:
-    return f"recording {data.status}{_remark(data.id)}"
+    return f"recording {data.status}{_remark(data.recording)}"
 
 
 def _meeting(data: MeetingInfo, event: Event) -> str:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BASE = ("receiver.errors", "receiver.events", "receiver.record", "receiver.redaction")
+BASE = ("receiver.data", "receiver.errors", "receiver.events", "receiver.record", "receiver.redaction")
 #: plain counters: it imports nothing of ours, and only msgspec
 BOOKS = "receiver.telemetry.ledger"
 #: what a pure module cannot do its mischief without

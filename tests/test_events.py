@@ -55,7 +55,7 @@ FULL: dict[type[Data], Data] = {
     type(data): data
     for data in (
         BotStatus(status="stopped", reason="kicked", final=True, message="removed", code=410, **EXTRA),
-        RecordingStatus(status="recording", id="rec-1", **EXTRA),
+        RecordingStatus(status="recording", recording="rec-1", **EXTRA),
         MeetingInfo(title="Weekly", reason="all left", **EXTRA),
         ParticipantChange(
             participant=Participant(

@@ -3,23 +3,26 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from secrets import token_hex
 from typing import Any
 
 import structlog
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSCloseCode, web
 
-from receiver.errors import NotFound, Unauthorized
-from receiver.ingress.guard import Guard
+from receiver.errors import JournalUnavailable, NotFound, Unauthorized
+from receiver.ingress.guard import Guard, Target
+from receiver.ingress.peer import Peer
 from receiver.ingress.stream import Rim, Stream, StreamNote, opening_of
 from receiver.settings import ServerSettings
 from receiver.telemetry.ledger import Ledger
 from receiver.vendors import vendor_named
 
 log = structlog.get_logger()
-_TRY_AGAIN = WSCloseCode.TRY_AGAIN_LATER
-#: pieces of audio sent to a bot are paced at this share of real time (MeetStream, control commands, 2026)
-_PACE = 0.8
+#: pieces of audio sent to a bot are a second long and paced at this share of real time (MeetStream, control commands)
+_PACE_S = 0.8
+#: longest time for a peer to answer a closing; at most a third of the drain limit, so that sinks get the rest
+_CLOSE_WAIT_S = 5.0
 
 
 class Sockets:
@@ -30,27 +33,27 @@ class Sockets:
         self._rim = rim
         self._ledger = ledger
         self._server = server
-        self._peers: dict[Stream, web.WebSocketResponse] = {}
+        self._close_wait_s = min(_CLOSE_WAIT_S, server.drain_s / 3)
+        self._peers: dict[Stream, Peer] = {}
+        self._draining = False
+        self._nobody = asyncio.Event()
 
     async def handle(self, request: web.BaseRequest) -> web.WebSocketResponse:
         """One socket, from handshake to its closing in the journal."""
-        target = self._guard.target(
-            request.rel_url.raw_path, request.rel_url.query, request.headers.get("Authorization")
-        )
-        book = self._ledger.endpoint(target.endpoint.vendor, target.endpoint.name)
-        if not target.authorized:
-            book.received += 1
-            book.refused += 1
-            raise Unauthorized("missing or wrong token: put the endpoint's token into the path or ?token=")
-        peer = web.WebSocketResponse(
-            heartbeat=self._server.heartbeat_s or None, max_msg_size=self._server.max_message_bytes, compress=False
-        )
-        await peer.prepare(request)
-        connection = f"{time.time_ns():x}-{token_hex(4)}"
+        target = self._admit(request)
         endpoint = target.endpoint
-        note = StreamNote(endpoint.vendor, endpoint.name, target.subject, target.channel, connection, time.time_ns())
-        session = vendor_named(endpoint.vendor).session(opening_of(note))
-        stream = Stream(self._rim, target, session, connection, book)
+        server = self._server
+        peer = Peer(
+            max_message_bytes=server.max_message_bytes,
+            heartbeat_s=server.heartbeat_s,
+            close_wait_s=self._close_wait_s,
+        )
+        response = await peer.accept(request)
+        opened_ns = time.time_ns()
+        connection = f"{opened_ns:x}-{token_hex(4)}"
+        note = StreamNote(endpoint.vendor, endpoint.name, target.subject, target.channel, connection, opened_ns)
+        book = self._ledger.endpoint(endpoint.vendor, endpoint.name)
+        stream = Stream(self._rim, vendor_named(endpoint.vendor).session(opening_of(note)), note, book)
         self._peers[stream] = peer
         book.sockets_open += 1
         book.sockets_total += 1
@@ -58,14 +61,15 @@ class Sockets:
             await self._serve(peer, stream)
         finally:
             book.sockets_open -= 1
+            await stream.finish(peer.code, clean=peer.clean)
             del self._peers[stream]
-            code = peer.close_code
-            await stream.finish(code, clean=code is not None and code != WSCloseCode.ABNORMAL_CLOSURE)
+            if not self._peers:
+                self._nobody.set()
             log.info(
-                "stream.closed", endpoint=f"{target.endpoint.vendor}/{target.endpoint.name}", connection=connection,
-                code=code, messages=stream.messages, bytes=stream.bytes,
+                "stream.closed", endpoint=f"{endpoint.vendor}/{endpoint.name}", connection=connection,
+                code=peer.code, messages=stream.messages, bytes=stream.bytes,
             )  # fmt: skip
-        return peer
+        return response
 
     async def send(self, bot: str, command: str, arguments: Mapping[str, Any]) -> int:
         """Carry out a command at a bot; how many messages went out. Raises ``NotFound`` where its control socket is not
@@ -78,29 +82,58 @@ class Sockets:
         messages = stream.session.command(command, arguments)
         for index, message in enumerate(messages):
             if index:
-                await asyncio.sleep(_PACE)
-            await peer.send_str(message)
+                await asyncio.sleep(_PACE_S)
+            if not await peer.send(message):
+                raise NotFound(f"bot {bot!r} closed its control socket after {index} of {len(messages)} messages")
         return len(messages)
 
     async def close_all(self) -> None:
-        """Tell every peer that the server goes away (1001)."""
-        peers = list(self._peers.values())
-        await asyncio.gather(
-            *(peer.close(code=WSCloseCode.GOING_AWAY, message=b"server is shutting down") for peer in peers),
-            return_exceptions=True,
-        )
+        """Tell every peer that the server goes away (1001) and read each to its end, for a bounded time."""
+        self._draining = True
+        if not self._peers:
+            return
+        self._nobody.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._close_wait_s * 1.2):
+                peers = list(self._peers.values())
+                await asyncio.gather(*(peer.hang_up(WSCloseCode.GOING_AWAY, "server is shutting down") for peer in peers))
+                await self._nobody.wait()
 
-    async def _serve(self, peer: web.WebSocketResponse, stream: Stream) -> None:
-        session = stream.session
-        async for message in peer:
-            if message.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
-                break
-            await stream.take(message.data)
-            for reply in session.replies():
-                if isinstance(reply, str):
-                    await peer.send_str(reply)
-                else:
-                    await peer.send_bytes(reply)
-            if stream.failed.is_set():
-                await peer.close(code=_TRY_AGAIN, message=b"the journal cannot take more now, come back later")
-                return
+    def _admit(self, request: web.BaseRequest) -> Target:
+        """Who may have a socket, from the head of the request alone."""
+        if request.method != "GET":
+            raise web.HTTPMethodNotAllowed(request.method, ["GET"])
+        target = self._guard.target(
+            request.rel_url.raw_path, request.rel_url.query, request.headers.get("Authorization")
+        )
+        if not target.authorized:
+            book = self._ledger.endpoint(target.endpoint.vendor, target.endpoint.name)
+            book.received += 1
+            book.refused += 1
+            if target.endpoint.tokens:
+                raise Unauthorized("missing or wrong token: put the endpoint's token into the path or ?token=")
+            raise Unauthorized("sockets carry no signature: this endpoint needs a token in its configuration")
+        if self._draining:
+            raise JournalUnavailable("the server is shutting down")
+        return target
+
+    async def _serve(self, peer: Peer, stream: Stream) -> None:
+        """Read until the end. A fault of ours ends the socket, never the server."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                watch = tasks.create_task(_hang_up_when_lost(peer, stream))
+                if self._draining:
+                    await peer.hang_up(WSCloseCode.GOING_AWAY, "server is shutting down")
+                while (message := await peer.receive()) is not None:
+                    await stream.take(message)
+                    for reply in stream.session.replies():
+                        await peer.send(reply)
+                watch.cancel()
+        except* Exception:
+            log.exception("stream.fault", connection=stream.connection)
+            await peer.hang_up(WSCloseCode.INTERNAL_ERROR, "internal error")
+
+
+async def _hang_up_when_lost(peer: Peer, stream: Stream) -> None:
+    await stream.failed.wait()
+    await peer.hang_up(WSCloseCode.TRY_AGAIN_LATER, "the journal cannot take more now, come back later")

@@ -1,7 +1,7 @@
 """The books: what came in, what became of it, what each sink did. Plain integers, so that counting costs nothing.
 
 They balance: received = journalled + duplicates + refused + quarantined + failed (deliveries and socket messages), and
-for each sink positions = delivered + filtered + dead + expired + pending.
+for each sink positions = delivered + filtered + dead + expired + undecodable + pending.
 """
 
 import msgspec
@@ -37,8 +37,12 @@ class SinkBook(msgspec.Struct):
     dead: int = 0
     #: trimmed by retention before the sink took them
     expired: int = 0
+    #: in the journal, but no decoder takes them any more
+    undecodable: int = 0
     backlog: int = 0
+    #: attempts that failed: since start, and since the last one that went well
     retries: int = 0
+    failures: int = 0
     batches: int = 0
     connected: bool = False
     #: why the last attempt failed; empty while all is well
@@ -49,7 +53,7 @@ class SinkBook(msgspec.Struct):
     @property
     def done(self) -> int:
         """Sequence numbers that this sink is finished with."""
-        return self.delivered + self.filtered + self.dead + self.expired
+        return self.delivered + self.filtered + self.dead + self.expired + self.undecodable
 
 
 class Ledger:

@@ -24,8 +24,15 @@ _SINK = {
     "filtered": "Sequence numbers that the sink does not want.",
     "dead": "Events that the far side refused for good (dead letters).",
     "expired": "Sequence numbers that retention trimmed before the sink took them.",
+    "undecodable": "Sequence numbers in the journal that no decoder takes any more.",
     "retries": "Attempts that failed and were repeated.",
     "batches": "Batches written.",
+}
+
+
+_SINK_NOW = {
+    "failures": "Attempts that failed in a row: 0 while all is well. For an alert on a sink that is stuck.",
+    "delivered_ns": "Arrival of the newest event that the far side has, seconds since the epoch; 0 = none since start.",
 }
 
 

@@ -26,8 +26,9 @@ from tests.end_to_end.process import Server, free_port, read_events
 ROUNDS = int(os.environ.get("RECEIVER_CRASH_ROUNDS", "4"))
 SEED = int(os.environ.get("RECEIVER_CRASH_SEED", "1"))
 NO_MEDIA = sorted(set(DATA_TYPES) - MEDIA_TYPES)
-#: each play: meetings and speed; at full speed a kill meets a queue of thousands of frames
-PLAYS: tuple[dict[str, Any], ...] = ({"meetings": 2, "speed": 8.0}, {"meetings": 2, "speed": 0.0})
+#: meetings, their speed, and the longest time in seconds until the next kill; at full speed it meets a queue of frames
+PLAYS = ((2, 8.0, 2.5), (3, 0.0, 0.8))
+KILLS_A_PLAY = 2
 FAULTS = ("duplicates", "reorder", "garbage")
 SINKS = """
 [sinks.file]
@@ -78,11 +79,14 @@ async def ordeal(server: Server, rng: random.Random, tally: Tally) -> int:
     """Play meetings and kill the server ``ROUNDS`` times meanwhile, sometimes before it serves. How many plays."""
     kills = plays = 0
     while kills < ROUNDS:
-        endpoint = f"{server.url}/meetstream/default"
-        seed = 1000 * SEED + plays
-        playing = asyncio.create_task(play(endpoint, seed=seed, faults=FAULTS, tally=tally, **PLAYS[plays % 2]))
+        meetings, speed, longest_s = PLAYS[plays % len(PLAYS)]
+        endpoint, seed = f"{server.url}/meetstream/default", 1000 * SEED + plays
+        playing = asyncio.create_task(
+            play(endpoint, meetings=meetings, speed=speed, seed=seed, faults=FAULTS, tally=tally)
+        )
         plays += 1
-        while kills < ROUNDS and not (await asyncio.wait({playing}, timeout=rng.uniform(0.05, 1.0)))[0]:
+        for _ in range(min(KILLS_A_PLAY, ROUNDS - kills)):
+            await asyncio.wait({playing}, timeout=rng.uniform(0.05, longest_s))
             await server.kill()
             kills += 1
             await server.spawn()

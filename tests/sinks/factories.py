@@ -65,7 +65,7 @@ def one_of_each() -> list[Event]:
     meeting = MeetingInfo(title="Weekly")
     data: dict[str, Data] = {
         "bot.status": BotStatus(status="stopped", reason="kicked", final=True, code=42),
-        "recording.status": RecordingStatus(status="paused", id="rec-1"),
+        "recording.status": RecordingStatus(status="paused", recording="rec-1"),
         "transcript.partial": Transcript(text="Good mor", speaker=ada),
         "transcript.final": Transcript(text="Good morning.", speaker=ada),
         "chat.message": ChatMessage(text="Hello", sender=ada, to="Bob"),

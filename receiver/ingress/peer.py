@@ -1,0 +1,96 @@
+"""The far end of one accepted WebSocket: messages in, replies out, and an ending in which nothing already sent is lost.
+
+aiohttp answers pings and closings by itself, and then throws away what it has not yet handed out when the peer is gone
+or when this side closes. So both are done here: reading goes on until the peer has answered, and a peer that cannot be
+answered any more is still read to the end of what it sent.
+"""
+
+import asyncio
+import struct
+from collections.abc import Awaitable
+
+from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
+
+_NO_STATUS = 1005
+
+
+class Peer:
+    """``accept`` once, ``receive`` until it gives ``None``; then ``code`` and ``clean`` tell how it ended."""
+
+    def __init__(self, *, max_message_bytes: int, heartbeat_s: float, close_wait_s: float) -> None:
+        """``close_wait_s``: a peer that has not answered a closing after this time is cut off."""
+        self.code: int = WSCloseCode.ABNORMAL_CLOSURE
+        self.clean = False
+        self._socket = web.WebSocketResponse(
+            heartbeat=heartbeat_s or None,
+            max_msg_size=max_message_bytes,
+            compress=False,
+            autoping=False,
+            autoclose=False,
+        )
+        self._close_wait_s = close_wait_s
+        self._transport: asyncio.Transport | None = None
+        self._said: int | None = None
+        self._cut_off: asyncio.TimerHandle | None = None
+
+    async def accept(self, request: web.BaseRequest) -> web.WebSocketResponse:
+        """Complete the handshake. Raises ``web.HTTPBadRequest`` where it is none; returns what the handler returns."""
+        await self._socket.prepare(request)
+        self._transport = request.transport
+        return self._socket
+
+    async def receive(self) -> bytes | str | None:
+        """The next message; ``None`` when there will be no more."""
+        while True:
+            message = await self._socket.receive()
+            kind = message.type
+            if kind is WSMsgType.BINARY or kind is WSMsgType.TEXT:
+                data: bytes | str = message.data
+                return data
+            if kind is WSMsgType.PING:
+                await _try(self._socket.pong(message.data))
+            elif kind is not WSMsgType.PONG:
+                await self._end(message)
+                return None
+
+    async def send(self, text: bytes | str) -> bool:
+        """Send a message; whether the socket was still there."""
+        if self._said is not None:
+            return False
+        if isinstance(text, str):
+            return await _try(self._socket.send_str(text))
+        return await _try(self._socket.send_bytes(text))
+
+    async def hang_up(self, code: int, reason: str) -> None:
+        """Say that the socket is to be closed; the first time counts. ``receive`` goes on until the peer agrees."""
+        if self._said is not None or self._transport is None:
+            return
+        self._said = code
+        self._cut_off = asyncio.get_running_loop().call_later(self._close_wait_s, self._transport.abort)
+        await _try(self._socket.send_frame(struct.pack("!H", code) + reason.encode(), WSMsgType.CLOSE))
+
+    async def _end(self, message: WSMessage) -> None:
+        if self._cut_off is not None:
+            self._cut_off.cancel()
+        if self._said is not None:
+            self.code = self._said
+        elif message.type is WSMsgType.CLOSE:
+            self.code = message.data or _NO_STATUS
+        elif isinstance(message.data, WebSocketError):  # aiohttp has sent the closing of this code already
+            self.code = message.data.code
+        if message.type is WSMsgType.CLOSE:
+            self.clean = True
+            if self._said is None:
+                await self._socket.close(code=message.data or WSCloseCode.OK)
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+
+
+async def _try(sending: Awaitable[None]) -> bool:
+    """Whether a frame went out. A peer that is gone is no error: what it sent before is still to be read."""
+    try:
+        await sending
+    except ConnectionError:
+        return False
+    return True
