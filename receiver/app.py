@@ -40,7 +40,7 @@ from receiver.vendors import decode_record
 log = structlog.get_logger()
 _GATHER_S = 0.01
 _FLUSH_S = 0.2
-_TRIM_S = 15.0
+_TRIM_S = 2.0
 _LEAST_DRAIN_S = 0.5
 #: how long the unread rest of a refused body is read and thrown away, so that its sender sees the answer
 _LINGER_S = 1.0

@@ -3,16 +3,22 @@
 Both lie in the data folder, readable by their owner only.
 """
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_urlsafe
 
 import msgspec
 
+from receiver.errors import ConfigError, Unauthorized
 from receiver.settings import Settings
 
 _TOKENS = "tokens.json"
 _RUNTIME = "server.json"
+#: held by a server for as long as it runs
+LOCK = "lock"
 
 
 class Runtime(msgspec.Struct):
@@ -22,18 +28,31 @@ class Runtime(msgspec.Struct):
     url: str
     token: str
 
+    def __repr__(self) -> str:
+        return f"Runtime({self.pid}, {self.url})"
+
 
 def with_auto_tokens(settings: Settings) -> Settings:
-    """Settings in which each ``auto`` endpoint has its token, made now if it is the first time."""
+    """Settings in which each ``auto`` endpoint has its token, made now if it is the first time.
+
+    Raises ``ConfigError`` where the data folder cannot be used.
+    """
     if not any(one.auto_token for one in settings.endpoints):
         return settings
+    names = [f"{one.vendor}/{one.name}" for one in settings.endpoints if one.auto_token]
     path = settings.data_dir / _TOKENS
-    known: dict[str, str] = msgspec.json.decode(path.read_bytes(), type=dict[str, str]) if path.exists() else {}
-    missing = [f"{one.vendor}/{one.name}" for one in settings.endpoints if one.auto_token]
-    fresh = {name: token_urlsafe(24) for name in missing if name not in known}
-    if fresh:
-        known |= fresh
-        write_private(path, msgspec.json.format(msgspec.json.encode(known), indent=2))
+    try:
+        with _alone(settings.data_dir):
+            known: dict[str, str] = msgspec.json.decode(path.read_bytes(), type=dict[str, str]) if path.exists() else {}
+            fresh = {name: token_urlsafe(24) for name in names if not known.get(name)}
+            known |= fresh
+            if fresh:
+                write_private(path, msgspec.json.format(msgspec.json.encode(known), indent=2))
+    except OSError as error:
+        problem = f"data_dir: found {path}, which cannot be used ({error.strerror}), allowed a folder of this user"
+        raise ConfigError(problem) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"data_dir: found {path} damaged ({error}), allowed the file as it was written") from error
     endpoints = tuple(
         msgspec.structs.replace(one, tokens=(*one.tokens, known[f"{one.vendor}/{one.name}"])) if one.auto_token else one
         for one in settings.endpoints
@@ -47,13 +66,19 @@ def write_runtime(data_dir: Path, runtime: Runtime) -> None:
 
 
 def read_runtime(data_dir: Path) -> Runtime | None:
-    """The live server of a data folder; ``None`` where none runs."""
+    """The live server of a data folder; ``None`` where none runs.
+
+    Raises ``Unauthorized`` where the server is another user's.
+    """
+    path = data_dir / _RUNTIME
     try:
-        runtime = msgspec.json.decode((data_dir / _RUNTIME).read_bytes(), type=Runtime)
+        runtime = msgspec.json.decode(path.read_bytes(), type=Runtime)
         os.kill(runtime.pid, 0)
-    except (OSError, msgspec.DecodeError):
+    except PermissionError:
+        raise Unauthorized(f"{path} is for the server's own user: run this command as that user") from None
+    except (OSError, msgspec.DecodeError, OverflowError):
         return None
-    return runtime
+    return runtime if _held(data_dir) else None
 
 
 def remove_runtime(data_dir: Path) -> None:
@@ -68,4 +93,33 @@ def write_private(path: Path, content: bytes) -> None:
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
+        file.flush()
+        os.fsync(descriptor)
     draft.replace(path)
+
+
+@contextmanager
+def _alone(data_dir: Path) -> Iterator[None]:
+    """One process at a time: two that make a token for the same endpoint would not agree on it."""
+    data_dir.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(data_dir / f"{_TOKENS}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _held(data_dir: Path) -> bool:
+    """Whether a server holds the folder. Its process number alone may belong to somebody else by now."""
+    try:
+        descriptor = os.open(data_dir / LOCK, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

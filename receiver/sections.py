@@ -6,8 +6,8 @@ under a telling name is not shown.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any, TypeVar, get_args, get_origin
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import inspect
@@ -16,6 +16,8 @@ from receiver.redaction import is_secret_key, redact_text
 
 T = TypeVar("T", bound=msgspec.Struct)
 _PLAIN_KEY = re.compile(r"[\w-]{1,64}\Z")
+#: ``token_env`` holds a name, or by mistake the token itself
+_NAMES_SECRET = re.compile(r"_(env|file)(\[\d+\])?\Z")
 _LONGEST_SHOWN = 80
 _WRONG: Any = object()
 
@@ -62,6 +64,8 @@ def join(section: str, key: Any) -> str:
 
 def allowed(type_: Any) -> str:
     """What a value of ``type_`` may be, in words: ``a whole number from 0 to 65535``."""
+    if get_origin(type_) is Literal:
+        return _choice(get_args(type_))
     try:
         return _words(inspect.type_info(type_))
     except Exception:  # another package's type: msgspec knows how to convert it, not what to call it
@@ -73,7 +77,7 @@ def shown(where: str, value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        if value and is_secret_key(where.rpartition(".")[2]):
+        if value and is_secret_key(_NAMES_SECRET.sub("", where.rpartition(".")[2])):
             return "a text (not shown)"
         return shorten(repr(redact_text(value)))
     if isinstance(value, int) and abs(value) >= 10**20:
@@ -135,7 +139,7 @@ def _has_nul(value: Any) -> bool:
 
 def _words(info: inspect.Type) -> str:
     if isinstance(info, inspect.LiteralType):
-        return " or ".join(f'"{value}"' if isinstance(value, str) else str(value) for value in info.values)
+        return _choice(info.values)
     if isinstance(info, inspect.BoolType):
         return "true or false"
     if isinstance(info, inspect.IntType):
@@ -153,14 +157,24 @@ def _words(info: inspect.Type) -> str:
     return "a table" if isinstance(info, inspect.StructType) else "a value of another kind"
 
 
+def _choice(values: Sequence[Any]) -> str:
+    """``"a", "b" or "c"``."""
+    words = [f'"{value}"' if isinstance(value, str) else str(value) for value in values]
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
 def _of(info: inspect.Type) -> str:
     return "" if isinstance(info, inspect.AnyType) else f" of {_words(info).removeprefix('a ')}"
 
 
 def _bounds(info: inspect.IntType | inspect.FloatType) -> str:
     if info.ge is not None and info.le is not None:
-        return f" from {info.ge:,.15g} to {info.le:,.15g}".replace(",", "_")
-    limits: Iterable[tuple[str, float | None]] = (
-        (" of {} or more", info.ge), (" above {}", info.gt), (", at most {}", info.le), (", below {}", info.lt),
-    )  # fmt: skip
-    return "".join(text.format(f"{limit:,.15g}".replace(",", "_")) for text, limit in limits if limit is not None)
+        return f" from {_number(info.ge)} to {_number(info.le)}"
+    limits = (("of {} or more", info.ge), ("above {}", info.gt), ("of at most {}", info.le), ("below {}", info.lt))
+    return "".join(f" {text.format(_number(limit))}" for text, limit in limits if limit is not None)
+
+
+def _number(value: float) -> str:
+    """Large ones with a mark at each thousand, as TOML takes them."""
+    whole = int(value) if value == int(value) else value
+    return f"{whole:_}" if abs(whole) >= 10**6 else str(whole)

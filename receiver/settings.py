@@ -203,8 +203,8 @@ def from_dict(
     file = read_section(raw, _File, "", problems) or _File()
     secret_problems: list[str] = []
     names = SecretNames(environ, base, secret_problems)
-    endpoints = _endpoints(file, names, problems, need_secrets=need_secrets)
     _check_server(file.server, problems)
+    endpoints = _endpoints(file, names, problems, need_secrets=need_secrets)
     _check_journal(file.journal, problems)
     _check_sinks(file.sinks, problems)
     admin = file.admin

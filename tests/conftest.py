@@ -1,8 +1,27 @@
 """What the whole suite shares."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
-from tests.kafka_broker import kafka_summary
+from tests.kafka_broker import PROPERTY, Broker, kafka_summary, start_broker
+
+
+@pytest.fixture(scope="session")
+def shared_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """One broker for all tests of a process; the first that wants it may have to wait for the jars."""
+    broker = start_broker(tmp_path_factory.mktemp("kafka"))
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def broker(shared_broker: Broker, record_property: Any) -> Broker:
+    """A running broker; the one before it may have been left dead by a test."""
+    shared_broker.start()
+    record_property(PROPERTY, shared_broker.title)
+    return shared_broker
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,29 +1,49 @@
-"""``receiver check``: what is wrong with a config, found before it matters. Starts nothing."""
+"""``receiver check``: what is wrong with a config, found before it matters. Starts nothing, leaves nothing behind."""
 
 import argparse
 import asyncio
+import contextlib
+import errno
 import os
 import shutil
+import socket
+import ssl
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from receiver.errors import ConfigError
-from receiver.plugins import check_vendors, make_sink
+import msgspec
+
+from receiver.commands.urls import UNSIGNED_BOTS
+from receiver.errors import ConfigError, Unauthorized
+from receiver.plugins import check_vendors, make_sinks
 from receiver.redaction import redact_text
-from receiver.settings import Settings, load
+from receiver.secretfiles import read_runtime
+from receiver.settings import Endpoint, Settings, load
 from sinks.base import Sink
 
-_REACH_S = 10.0
+_REACH_S = 15.0
+_CLOSE_S = 5.0
 _EPILOG = """\
 examples:
   receiver check                          the defaults, and whether this folder can be written
-  receiver check --config receiver.toml   also secrets, and whether each sink can be reached
+  receiver check --config receiver.toml   also secrets, TLS files, the port, and whether each sink can be reached
 
-Each problem is one line, `section.key: found …, allowed …`.
+Each problem is one line on standard error, `section.key: found …, allowed …`. Lines that begin with `warn` are worth
+a look and change no exit status.
 exit status: 0 all well, 1 something cannot be reached or written, 78 the config is wrong
 """
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One line of the report."""
+
+    verdict: Literal["ok", "warn", "bad"]
+    what: str
+    text: str
+    #: whether the config itself is wrong, so that waiting or repairing elsewhere does not help
+    config: bool = False
 
 
 def register(subparsers: Any) -> None:
@@ -48,80 +68,143 @@ def run(arguments: argparse.Namespace) -> int:
         check_vendors(settings)
     except ConfigError as error:
         problems += error.problems
-    for name, keys in settings.sinks.items():
-        try:
-            sinks[name] = make_sink(name, keys, settings.data_dir)[0]
-        except ConfigError as error:
-            problems += error.problems
+    try:
+        sinks = {name: sink for name, (sink, _) in make_sinks(settings).items()}
+    except ConfigError as error:
+        problems += error.problems
     if problems:
         raise ConfigError(*problems)
-    source = arguments.config or "the defaults"
-    _say("ok", "config", f"{source}: {len(settings.endpoints)} endpoints, {len(sinks)} sinks")
-    results = [*_check_endpoints(settings), _check_tls(settings), _check_disk(settings), *asyncio.run(_reach(sinks))]
-    for good, what, text in filter(None, results):
-        _say("ok" if good else "bad", what, text)
-    return 0 if all(result is None or result[0] for result in results) else 1
+    counts = f"{_count(len(settings.endpoints), 'endpoint')}, {_count(len(sinks), 'sink')}"
+    findings = [Finding("ok", "config", f"{arguments.config or 'the defaults'}: {counts}")]
+    _say(findings[0])
+    for finding in _findings(settings, sinks):
+        _say(finding)
+        findings.append(finding)
+    bad = [finding for finding in findings if finding.verdict == "bad"]
+    if not bad:
+        return 0
+    sys.stderr.write(f"{_count(len(bad), 'problem')}\n")
+    return 78 if any(finding.config for finding in bad) else 1
 
 
-_Result = tuple[bool, str, str]
+def _findings(settings: Settings, sinks: dict[str, Sink]) -> Iterator[Finding]:
+    yield from (_check_endpoint(one) for one in settings.endpoints)
+    if settings.server.tls_cert_file:
+        yield _check_tls(settings)
+    yield _check_port(settings)
+    disk = _check_disk(settings)
+    yield disk
+    if not sinks:
+        yield Finding("warn", "sinks", "found none: deliveries are journalled and go nowhere")
+    if disk.verdict != "bad":
+        with _no_new_folders(settings.data_dir):
+            yield from asyncio.run(_reach(sinks))
 
 
-def _check_endpoints(settings: Settings) -> list[_Result]:
-    found = []
-    for one in settings.endpoints:
-        held = [word for word, there in (("token", one.tokens or one.auto_token), ("signature", one.secrets)) if there]
-        text = "takes " + (
-            " or ".join(held) if held else 'anybody\'s deliveries: set token = "auto" before you expose it'
-        )
-        found.append((True, f"endpoints.{one.vendor}.{one.name}", text))
-    return found
+def _check_endpoint(one: Endpoint) -> Finding:
+    what = f"endpoints.{one.vendor}.{one.name}"
+    held = [word for word, there in (("token", one.tokens or one.auto_token), ("signature", one.secrets)) if there]
+    if held == ["signature"] and one.vendor == "meetstream":
+        return Finding("warn", what, f"takes deliveries that show its signature{UNSIGNED_BOTS}")
+    if held:
+        return Finding("ok", what, f"takes deliveries that show its {' or '.join(held)}")
+    return Finding("warn", what, 'takes anybody\'s deliveries: set token = "auto" before others can reach it')
 
 
-def _check_tls(settings: Settings) -> _Result | None:
-    if not settings.server.tls_cert_file:
-        return None
-    import ssl
-
+def _check_tls(settings: Settings) -> Finding:
+    files = settings.server.tls_cert_file, settings.server.tls_key_file
     try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
-            settings.server.tls_cert_file, settings.server.tls_key_file
-        )
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(*files)
     except (OSError, ssl.SSLError) as error:
-        return False, "server.tls_cert_file", f"found a pair that does not load ({error}), allowed PEM files"
-    return True, "server.tls_cert_file", "certificate and key load"
+        text = f"found a pair that does not load ({error}), allowed PEM files"
+        return Finding("bad", "server.tls_cert_file", text, config=True)
+    return Finding("ok", "server.tls_cert_file", "certificate and key load")
 
 
-def _check_disk(settings: Settings) -> _Result:
+def _check_port(settings: Settings) -> Finding:
+    """Whether the port is to be had, by taking it for a moment without listening."""
+    host, port = settings.server.host, settings.server.port
+    where = f"{host}:{port}"
+    try:
+        live = read_runtime(settings.data_dir) is not None
+    except Unauthorized:
+        live = True
+    if live:
+        return Finding("ok", "server.port", f"a receiver is running on this data folder; {where} was not tried")
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(address)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return Finding("warn", "server.port", f"found {where} in use at this moment, allowed a free port")
+        return Finding("bad", "server.host", f"found {where}, which cannot be had ({error.strerror or error}),"
+                       " allowed an address of this machine and a port that this user may have")  # fmt: skip
+    return Finding("ok", "server.port", f"{where} is free")
+
+
+def _check_disk(settings: Settings) -> Finding:
     """The nearest folder that exists must be writable and have room; nothing is created."""
     folder = settings.data_dir.absolute()
-    while not folder.exists():
+    while not os.path.lexists(folder):
         folder = folder.parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        return False, "data_dir", f"found {settings.data_dir}, which cannot be written, allowed a writable folder"
+    if not folder.is_dir() or not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        text = f"found {settings.data_dir}, which cannot be written, allowed a writable folder"
+        return Finding("bad", "data_dir", text)
     free, wanted = shutil.disk_usage(folder).free, settings.journal.min_free_bytes
     if free < wanted:
-        return False, "data_dir", f"found {free} bytes free, allowed at least {wanted} (journal.min_free_bytes)"
-    return True, "data_dir", f"{settings.data_dir} can be written, {free / 1e9:.1f} GB free"
+        text = f"found {free} bytes free, allowed at least {wanted} (journal.min_free_bytes)"
+        return Finding("bad", "data_dir", text)
+    return Finding("ok", "data_dir", f"{settings.data_dir} can be written, {free / 1e9:.1f} GB free")
 
 
-async def _reach(sinks: dict[str, Sink]) -> Sequence[_Result]:
+@contextlib.contextmanager
+def _no_new_folders(data_dir: Path) -> Iterator[None]:
+    """Opening a sink may make its folder. Made by another user than the server's, it would lock the server out."""
+    before = _folders(data_dir)
+    try:
+        yield
+    finally:
+        for folder in sorted(_folders(data_dir) - before, reverse=True):
+            with contextlib.suppress(OSError):
+                Path(folder).rmdir()
+
+
+def _folders(root: Path) -> set[str]:
+    return {folder for folder, _, _ in os.walk(root)}
+
+
+async def _reach(sinks: dict[str, Sink]) -> list[Finding]:
     return await asyncio.gather(*(_reach_one(name, sink) for name, sink in sinks.items()))
 
 
-async def _reach_one(name: str, sink: Sink) -> _Result:
+async def _reach_one(name: str, sink: Sink) -> Finding:
+    what = f"sinks.{name}"
+    allowed = "allowed a sink that can be reached"
     try:
         async with asyncio.timeout(_REACH_S):
             await sink.open()
     except TimeoutError:
-        return False, f"sinks.{name}", f"found no answer within {_REACH_S:.0f} s, allowed a sink that can be reached"
+        return Finding("bad", what, f"found no answer within {_REACH_S:.0f} s, {allowed}")
+    except ConfigError as error:
+        key, _, text = error.problems[0].partition(": ")
+        return Finding("bad", key if text else what, redact_text(text or key), config=True)
     except Exception as error:
-        return False, f"sinks.{name}", redact_text(f"found {error}, allowed a sink that can be reached")
+        return Finding("bad", what, redact_text(f"found {error or type(error).__name__}, {allowed}"))
     finally:
-        await sink.close()
-    return True, f"sinks.{name}", "can be reached"
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_CLOSE_S):
+                await sink.close()
+    return Finding("ok", what, "can be reached")
 
 
-def _say(verdict: str, what: str, text: str) -> None:
-    stream = sys.stdout if verdict == "ok" else sys.stderr
-    stream.write(f"{verdict:<4} {what}: {text}\n")
+def _say(finding: Finding) -> None:
+    stream = sys.stdout if finding.verdict == "ok" else sys.stderr
+    line = " ".join(finding.text.split())
+    stream.write(f"{finding.verdict:<4} {finding.what}: {line}\n")
     stream.flush()
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -9,19 +9,28 @@ import aiohttp
 
 from receiver.secretfiles import Runtime, read_runtime
 
+#: in place of the process number of a server that was named by its URL
+ELSEWHERE = 0
+
 
 def post(runtime: Runtime, path: str, body: dict[str, Any], timeout_s: float = 30.0) -> tuple[int, dict[str, Any]]:
-    """POST an order; status and JSON answer. Raises ``aiohttp.ClientError`` and ``TimeoutError``."""
+    """POST an order; status and JSON answer.
+
+    Raises ``aiohttp.ClientError``, ``TimeoutError``; ``ValueError`` where the answer is no JSON object.
+    """
 
     async def call() -> tuple[int, dict[str, Any]]:
         headers = {"Authorization": f"Bearer {runtime.token}"}
         timeout = aiohttp.ClientTimeout(total=timeout_s)
-        # the server is this machine's own and was found through a private file: its certificate names the public host
+        # found through a private file, it is this machine's own: its certificate names the public host, not this one
+        verify = runtime.pid == ELSEWHERE
         async with (
             aiohttp.ClientSession(timeout=timeout, headers=headers) as client,
-            client.post(runtime.url + path, json=body, ssl=False) as reply,
+            client.post(runtime.url + path, json=body, ssl=verify, allow_redirects=False) as reply,
         ):
-            answer: dict[str, Any] = await reply.json(content_type=None)
+            answer = await reply.json(content_type=None)
+            if not isinstance(answer, dict):
+                raise ValueError(f"status {reply.status} without a JSON object: no receiver")
             return reply.status, answer
 
     return asyncio.run(call())
@@ -30,7 +39,7 @@ def post(runtime: Runtime, path: str, body: dict[str, Any], timeout_s: float = 3
 def live_server(data_dir: Path, url: str | None, token: str | None) -> Runtime | None:
     """The server named on the command line, else the one that runs on this data folder; says so where there is none."""
     if url is not None:
-        return Runtime(pid=0, url=url.rstrip("/"), token=token or "")
+        return Runtime(pid=ELSEWHERE, url=url.rstrip("/"), token=token or "")
     runtime = read_runtime(data_dir)
     if runtime is None:
         sys.stderr.write(f"receiver: no server runs on {data_dir}; start `receiver serve`, or name one with --url\n")

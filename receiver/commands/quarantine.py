@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,18 @@ def register(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """List, show or retry."""
-    settings = load(arguments.config, data_dir=arguments.data)
+    settings = load(arguments.config, data_dir=arguments.data, need_secrets=False)
     folder = settings.data_dir / "journal"
+    if not folder.is_dir():
+        sys.stderr.write(f"receiver: no journal in {settings.data_dir}: no server has run there yet\n")
+    try:
+        return _act(arguments, settings, folder)
+    except sqlite3.Error as error:
+        sys.stderr.write(f"receiver: the quarantine in {folder} cannot be read: {error}\n")
+        return 1
+
+
+def _act(arguments: argparse.Namespace, settings: Settings, folder: Path) -> int:
     if arguments.action == "list":
         return _list(folder, as_json=arguments.json)
     sequences: list[int] = arguments.sequences

@@ -11,7 +11,7 @@ from typing import Any
 import aiohttp
 
 from receiver.commands.client import live_server, post
-from receiver.errors import Malformed
+from receiver.errors import ConfigError, Malformed
 from receiver.settings import load
 
 #: command -> the argument that the words on the command line fill
@@ -31,6 +31,7 @@ examples:
   receiver send BOT sendimg picture.png
   receiver send BOT sendimg_url https://example.org/picture.png
   receiver send BOT sendaudio greeting.wav        any mono or stereo 16-bit WAV; resampled to 48 kHz
+  receiver send BOT sendmsg "Hello" --url https://hooks.example.org --token-env RECEIVER_ADMIN_TOKEN
 
 BOT is the bot id. The bot must have opened its control socket (socket_connection_url) on this receiver.
 exit status: 0 sent, 1 no such bot or no server, 65 a wrong argument, 77 no permission
@@ -59,8 +60,12 @@ def register(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Send one command."""
-    settings = load(arguments.config, data_dir=arguments.data)
-    token = os.environ.get(arguments.token_env or "", "") or settings.admin_token
+    settings = load(arguments.config, data_dir=arguments.data, need_secrets=False)
+    token = settings.admin_token
+    if arguments.token_env:
+        token = os.environ.get(arguments.token_env, "").strip()
+        if not token:
+            raise ConfigError(f"--token-env: found {arguments.token_env}, which is not set, allowed a variable that is")
     runtime = live_server(settings.data_dir, arguments.url, token)
     if runtime is None:
         return 1

@@ -2,26 +2,35 @@
 
 import argparse
 import asyncio
+import errno
+import os
 import signal
+import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from receiver import __version__
 from receiver.app import Receiver
 from receiver.errors import ConfigError, ReceiverError
 from receiver.settings import Settings, load
 from receiver.telemetry import log as logs
 
 log = structlog.get_logger()
+#: beyond ``server.drain_s``, for closing files: then a sink that is stuck is left behind
+_GRACE_S = 10.0
 _EPILOG = """\
 examples:
   receiver serve                          defaults: 127.0.0.1:8080, ./receiver-data, sinks stdout and file
   receiver serve --config receiver.toml
   receiver serve --port 0                 any free port; the log says which
 
-SIGTERM and SIGINT drain: stop accepting, finish requests, close sockets (1001), flush sinks, exit 0.
+SIGTERM and SIGINT drain: stop accepting, finish requests, close sockets (1001), flush sinks, exit 0. What a sink
+could not take by then is in the journal, and it gets that at the next start.
 Events of the stdout sink go to standard output, logs to standard error.
+exit status: 0 drained, 78 the config is wrong or its port or data folder cannot be had
 """
 
 
@@ -56,12 +65,16 @@ async def serve(settings: Settings) -> int:
     try:
         await receiver.start()
     except OSError as error:
-        where = f"{settings.server.host}:{settings.server.port}"
-        raise ConfigError(f"server.port: found {where}, which cannot be served ({error.strerror or error})") from error
-    announce(receiver)
-    await stop.wait()
-    log.info("server.draining", drain_s=settings.server.drain_s)
-    await receiver.stop()
+        raise ConfigError(_why_not(settings, error)) from error
+    except sqlite3.Error as error:
+        raise ConfigError(f"data_dir: found {settings.data_dir}, whose journal does not open ({error})") from error
+    try:
+        announce(receiver)
+        await stop.wait()
+    finally:
+        _leave_within(settings.server.drain_s + _GRACE_S)
+        log.info("server.draining", drain_s=settings.server.drain_s)
+        await receiver.stop()
     log.info("server.stopped")
     return 0
 
@@ -70,9 +83,11 @@ def announce(receiver: Receiver) -> None:
     """Log where the server is to be found. Tokens are never logged: ``receiver urls`` prints them."""
     for one in receiver.settings.endpoints:
         accepted = [name for name, held in (("token", one.tokens), ("signature", one.secrets)) if held]
+        url = f"{receiver.url}/{one.vendor}/{one.name}"
         log.info(
             "endpoint.serving",
-            url=f"{receiver.url}/{one.vendor}/{one.name}",
+            url=url,
+            sockets="ws" + url.removeprefix("http") + "/{audio,video,transcript,control}",
             proof=" or ".join(accepted) or "none: anybody who reaches it may deliver",
         )
     log.info(
@@ -83,7 +98,31 @@ def announce(receiver: Receiver) -> None:
         metrics=f"{receiver.url}/metrics",
         data=str(receiver.settings.data_dir),
         sinks=list(receiver.workers),
+        version=__version__,
     )
+
+
+def _why_not(settings: Settings, error: OSError) -> str:
+    """Which key is to blame for an error of the operating system at start."""
+    if error.filename is not None:
+        return f"data_dir: found {settings.data_dir}, which cannot be used ({error}), allowed a writable folder"
+    where = f"{settings.server.host}:{settings.server.port}"
+    if error.errno == errno.EADDRINUSE:
+        return f"server.port: found {where}, which is in use, allowed a free port"
+    key = "server.port" if error.errno in (errno.EACCES, errno.EPERM) else "server.host"
+    return f"{key}: found {where}, which cannot be served ({error.strerror or error}), allowed one of this machine"
+
+
+def _leave_within(limit_s: float) -> None:
+    """End the process then, whatever a sink's thread is stuck in: everything that was answered is in the journal."""
+
+    def leave() -> None:
+        log.error("server.drain.forced", after_s=limit_s)
+        os._exit(0)
+
+    timer = threading.Timer(limit_s, leave)
+    timer.daemon = True
+    timer.start()
 
 
 def run_loop(main: Any) -> int:

@@ -12,6 +12,8 @@ from receiver.plugins import check_vendors
 from receiver.secretfiles import with_auto_tokens
 from receiver.settings import Endpoint, load
 
+#: Webhooks and events, docs.meetstream.ai, 2026: only workspace endpoints sign
+UNSIGNED_BOTS = "; MeetStream signs workspace webhooks only, what its bots send needs a token"
 _EPILOG = """\
 examples:
   receiver urls --public-url https://hooks.example.org
@@ -46,19 +48,27 @@ def run(arguments: argparse.Namespace) -> int:
     described = {f"{one.vendor}/{one.name}": _describe(one, base) for one in settings.endpoints}
     if arguments.json:
         sys.stdout.write(json.dumps(described, indent=2) + "\n")
-        return 0
-    for one in settings.endpoints:
-        name = f"{one.vendor}/{one.name}"
-        sys.stdout.write(f"{name}\n")
-        for what, url in described[name]["urls"].items():
-            sys.stdout.write(f"  {what:<13} {url}\n")
-        if not one.tokens:
-            proof = "its signature" if one.secrets else "nothing: anybody may deliver"
-            sys.stdout.write(f'  (no token; a delivery must show {proof}; `token = "auto"` makes one)\n')
-        if "create_bot" in described[name]:
-            sys.stdout.write("\n  body for POST https://api.meetstream.ai/api/v1/bots/create_bot:\n\n")
-            sys.stdout.write(json.dumps(described[name]["create_bot"], indent=2) + "\n\n")
+    else:
+        sys.stdout.write("\n".join(_text(one, described[f"{one.vendor}/{one.name}"]) for one in settings.endpoints))
     return 0
+
+
+def _text(one: Endpoint, described: dict[str, Any]) -> str:
+    """An endpoint for people."""
+    lines = [f"{one.vendor}/{one.name}: deliveries must show {_proof(one)}"]
+    lines += [f"  {what:<11}{url}" for what, url in described["urls"].items()]
+    if "create_bot" in described:
+        lines += ["", "  body for POST https://api.meetstream.ai/api/v1/bots/create_bot:", ""]
+        lines.append(json.dumps(described["create_bot"], indent=2))
+    return "\n".join(lines) + "\n"
+
+
+def _proof(one: Endpoint) -> str:
+    if one.tokens:
+        return "the token in the URL, or a valid signature" if one.secrets else "the token in the URL"
+    if one.secrets:
+        return f"a valid signature{UNSIGNED_BOTS if one.vendor == 'meetstream' else ''}"
+    return 'nothing, so anybody may deliver; token = "auto" makes a token'
 
 
 def endpoint_urls(one: Endpoint, base: str) -> dict[str, str]:
@@ -70,7 +80,10 @@ def endpoint_urls(one: Endpoint, base: str) -> dict[str, str]:
 
 
 def create_bot_body(urls: dict[str, str]) -> dict[str, Any]:
-    """A MeetStream ``create_bot`` body with every URL filled in (create-bot reference, docs.meetstream.ai, 2026)."""
+    """A MeetStream ``create_bot`` body with every URL filled in (create-bot reference, docs.meetstream.ai, 2026).
+
+    The transcript goes to the webhook: the reference has no socket for it any more, and both would bring it twice.
+    """
     events = ["participant_events.join", "participant_events.leave"]
     return {
         "meeting_link": "https://meet.google.com/abc-defg-hij",

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -144,7 +144,7 @@ class SinkWorker:
         while True:
             try:
                 if not self._open:
-                    await self._sink.open()
+                    await _ask(self._sink.open())
                     self._open = True
                 dead = await self._write_once(batch, events)
             except Exception as error:
@@ -160,7 +160,7 @@ class SinkWorker:
     async def _write_once(self, batch: Batch, events: list[Event]) -> int:
         """How many events the far side refused for good."""
         try:
-            await self._sink.write(batch)
+            await _ask(self._sink.write(batch))
         except SinkRejected as refusal:
             named = {id(event) for event in refusal.events}
             refused = [event for event in events if id(event) in named] if named else events
@@ -171,7 +171,7 @@ class SinkWorker:
     async def _connect(self) -> None:
         """Open an idle sink early, so that its state is known before the first event."""
         try:
-            await self._sink.open()
+            await _ask(self._sink.open())
         except Exception as error:
             await self._failed(error)
         else:
@@ -231,8 +231,9 @@ class SinkWorker:
         try:
             events = self._decode(record).events
         except Exception as error:
-            about = {"sink": self.name, "sequence": record.seq, "error": redact_text(f"{type(error).__name__}: {error}")}
-            log.error("sink.undecodable", **about, exc_info=not isinstance(error, Malformed))
+            text = redact_text(f"{type(error).__name__}: {error}")
+            known = isinstance(error, Malformed)
+            log.error("sink.undecodable", sink=self.name, sequence=record.seq, error=text, exc_info=not known)
             return None
         for offset, event in enumerate(events):
             event.sequence = min(record.seq + offset, record.last_seq)
@@ -243,6 +244,17 @@ class SinkWorker:
         self._open = self._book.connected = False
         try:
             async with asyncio.timeout(self._close_s):
-                await self._sink.close()
+                await _ask(self._sink.close())
         except Exception as error:
             log.warning("sink.close.failed", sink=self.name, error=redact_text(f"{type(error).__name__}: {error}"))
+
+
+async def _ask(call: Awaitable[None]) -> None:
+    """Await a sink. A cancellation that nobody asked this task for is a failure of the sink like any other."""
+    try:
+        await call
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise SinkNotConnected("the sink's own work was cancelled") from None

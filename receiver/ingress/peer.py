@@ -19,11 +19,11 @@ class Peer:
 
     def __init__(self, *, max_message_bytes: int, heartbeat_s: float, close_wait_s: float) -> None:
         """``close_wait_s``: a peer that has not answered a closing after this time is cut off."""
-        self.code: int = WSCloseCode.ABNORMAL_CLOSURE
+        self.code = int(WSCloseCode.ABNORMAL_CLOSURE)
         self.clean = False
         self._socket = web.WebSocketResponse(
             heartbeat=heartbeat_s or None,
-            max_msg_size=max_message_bytes,
+            max_msg_size=max_message_bytes + 1,  # the first size that is refused
             compress=False,
             autoping=False,
             autoclose=False,
@@ -35,7 +35,10 @@ class Peer:
 
     async def accept(self, request: web.BaseRequest) -> web.WebSocketResponse:
         """Complete the handshake. Raises ``web.HTTPBadRequest`` where it is none; returns what the handler returns."""
-        await self._socket.prepare(request)
+        try:
+            await self._socket.prepare(request)
+        except ValueError as problem:
+            raise web.HTTPBadRequest(text="Sec-WebSocket-Key is not base64") from problem
         self._transport = request.transport
         return self._socket
 
@@ -65,23 +68,20 @@ class Peer:
         """Say that the socket is to be closed; the first time counts. ``receive`` goes on until the peer agrees."""
         if self._said is not None or self._transport is None:
             return
-        self._said = code
+        self._said = self.code = int(code)
         self._cut_off = asyncio.get_running_loop().call_later(self._close_wait_s, self._transport.abort)
         await _try(self._socket.send_frame(struct.pack("!H", code) + reason.encode(), WSMsgType.CLOSE))
 
     async def _end(self, message: WSMessage) -> None:
         if self._cut_off is not None:
             self._cut_off.cancel()
-        if self._said is not None:
-            self.code = self._said
-        elif message.type is WSMsgType.CLOSE:
-            self.code = message.data or _NO_STATUS
-        elif isinstance(message.data, WebSocketError):  # aiohttp has sent the closing of this code already
-            self.code = message.data.code
         if message.type is WSMsgType.CLOSE:
             self.clean = True
             if self._said is None:
+                self.code = int(message.data) or _NO_STATUS
                 await self._socket.close(code=message.data or WSCloseCode.OK)
+        elif isinstance(message.data, WebSocketError) and self._said is None:
+            self.code = int(message.data.code)  # aiohttp has said it
         if self._transport is not None:
             self._transport.close()
             self._transport = None

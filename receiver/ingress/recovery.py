@@ -1,11 +1,18 @@
-"""After a crash: sockets that were open are told as closed, and their streams can be continued by whoever redials."""
+"""At the start: what the journal tells of sockets of earlier runs.
+
+Streams that ended a short while ago, also by an orderly stop, can be continued by whoever redials. Sockets that were
+open when the last run was killed are told as closed first.
+"""
 
 import asyncio
 import time
+from typing import NamedTuple
 
 import msgspec
+import structlog
 
-from receiver.events import StreamClosed
+from receiver.errors import JournalUnavailable
+from receiver.events import StreamClosed, StreamOpened
 from receiver.ingress.stream import StreamNote, opening_of
 from receiver.ingress.streams import Ended, StreamBook
 from receiver.journal.base import EVENTS, MEDIA
@@ -14,70 +21,108 @@ from receiver.journal.state import State
 from receiver.record import Record, unpack_frames
 from receiver.vendors import vendor_named
 
-#: how far back in the media lane the last frames of a lost socket are looked for
-_LOOK_BACK_BYTES = 64 << 20
+log = structlog.get_logger()
+#: how far back the closings of streams, and the last messages of a lost socket, are looked for
+_CLOSINGS_BYTES = 16 << 20
+_MESSAGES_BYTES = 64 << 20
 _ABNORMAL = 1006
 
 
+class _Past(NamedTuple):
+    """What the newest part of the journal tells, by connection; ``resumed``: another one has continued it."""
+
+    opened: dict[str, StreamNote]
+    closed: dict[str, Record]
+    resumed: set[str]
+
+
 async def close_lost_streams(state: State, journal: SqliteJournal, streams: StreamBook) -> None:
-    """Journal a ``stream.closed`` (code 1006, not clean) for each socket that the last run left open."""
-    notes = [msgspec.msgpack.decode(packed, type=StreamNote) for packed in state.open_streams.values()]
-    if not notes:
-        return
-    last = await asyncio.to_thread(_last_records, journal, {note.connection for note in notes})
-    for note in notes:
-        record = last.get(note.connection)
-        snapshot = _snapshot_after(record) if record is not None else _fresh_snapshot(note)
-        streams.remember(
-            (note.vendor, note.endpoint, note.subject, note.channel), Ended(note.connection, snapshot, time.monotonic())
-        )
-        ended_ns = record.received_ns if record is not None else note.opened_ns
-        fact = StreamClosed(
-            channel=note.channel,  # type: ignore[arg-type]  # noted when it was bound: one of the contract's
-            connection=note.connection,
-            code=_ABNORMAL,
-            clean=False,
-            duration_s=round(max(0, ended_ns - note.opened_ns) / 1e9, 3),
-        )
-        closing = Record(
-            vendor=note.vendor,
-            endpoint=note.endpoint,
-            kind="closed",
-            channel=note.channel,
-            connection=note.connection,
-            subject=note.subject,
-            payload=msgspec.json.encode(fact),
-            received_ns=time.time_ns(),
-        )
-        await asyncio.shield(journal.submit(closing, EVENTS))
-        state.stream_closed(note.connection)
+    """Fill ``streams`` with what can be continued. Journal a ``stream.closed`` (code 1006, not clean) for each socket
+    that the last run left open."""
+    past = await asyncio.to_thread(_read_past, journal)
+    for closing in past.closed.values():
+        if closing.connection not in past.resumed:
+            key = (closing.vendor, closing.endpoint, closing.subject, closing.channel)
+            age_s = (time.time_ns() - closing.received_ns) / 1e9
+            streams.remember(key, Ended(closing.connection, closing.state, time.monotonic() - age_s))
+        state.stream_closed(closing.connection)
+    notes = {name: msgspec.msgpack.decode(packed, type=StreamNote) for name, packed in state.open_streams.items()}
+    lost = past.opened | notes
+    last = await asyncio.to_thread(_last_messages, journal, set(lost)) if lost else {}
+    for note in sorted(lost.values(), key=lambda note: note.opened_ns):
+        message = last.get(note.connection)
+        snapshot = _snapshot_after(message if message is not None else opening_of(note))
+        if note.connection not in past.resumed:  # nobody could redial before now, so its time begins now
+            streams.remember(note.key, Ended(note.connection, snapshot, time.monotonic()))
+        heard_ns = message.received_ns if message is not None else note.opened_ns
+        try:
+            await asyncio.shield(journal.submit(_closing(note, heard_ns, snapshot), EVENTS))
+        except JournalUnavailable as problem:
+            log.error("stream.closing.failed", connection=note.connection, error=str(problem))
+        else:
+            state.stream_closed(note.connection)
 
 
-def _last_records(journal: SqliteJournal, connections: set[str]) -> dict[str, Record]:
-    """The newest record of each connection, as far back as it pays to look."""
+def _read_past(journal: SqliteJournal) -> _Past:
+    past = _Past({}, {}, set())
+    for record in journal.lanes[EVENTS].newest(_CLOSINGS_BYTES):
+        name = record.connection
+        if record.kind == "opened":
+            resumes = msgspec.json.decode(record.payload, type=StreamOpened).resumes
+            if resumes is not None:
+                past.resumed.add(resumes)
+            past.opened[name] = StreamNote(
+                record.vendor, record.endpoint, record.subject, record.channel, name, record.received_ns
+            )
+        elif record.kind == "closed":
+            past.opened.pop(name, None)
+            past.closed[name] = record
+    return past
+
+
+def _last_messages(journal: SqliteJournal, connections: set[str]) -> dict[str, Record]:
+    """The newest message or row of frames of each connection, as far back as it pays to look."""
     found: dict[str, Record] = {}
-    for name in (EVENTS, MEDIA):
-        for record in journal.lanes[name].newest(_LOOK_BACK_BYTES):
-            known = found.get(record.connection)
-            if (
-                record.connection in connections
-                and record.kind in ("text", "frames")
-                and (known is None or known.seq < record.seq)
-            ):
-                found[record.connection] = record
+    for lane in (EVENTS, MEDIA):
+        for record in journal.lanes[lane].newest(_MESSAGES_BYTES):
+            if record.connection in connections and record.kind in ("text", "frames"):
+                known = found.get(record.connection)
+                if known is None or known.seq < record.seq:
+                    found[record.connection] = record
     return found
 
 
+def _closing(note: StreamNote, heard_ns: int, snapshot: bytes) -> Record:
+    fact = StreamClosed(
+        channel=note.channel,  # type: ignore[arg-type]  # noted when it was bound: one of the contract's
+        connection=note.connection,
+        code=_ABNORMAL,
+        clean=False,
+        duration_s=round(max(0, heard_ns - note.opened_ns) / 1e9, 3),
+    )
+    return Record(
+        vendor=note.vendor,
+        endpoint=note.endpoint,
+        kind="closed",
+        channel=note.channel,
+        connection=note.connection,
+        subject=note.subject,
+        payload=msgspec.json.encode(fact),
+        received_ns=time.time_ns(),
+        state=snapshot,
+    )
+
+
 def _snapshot_after(record: Record) -> bytes:
-    """The session's snapshot behind the last message of ``record``."""
-    session = vendor_named(record.vendor).session(record)
-    if record.kind == "frames":
-        for arrival_ns, message in unpack_frames(record.payload):
-            session.receive(message, arrival_ns)
-    else:
-        session.receive(record.payload.decode(), record.received_ns)
-    return session.snapshot()
-
-
-def _fresh_snapshot(note: StreamNote) -> bytes:
-    return vendor_named(note.vendor).session(opening_of(note)).snapshot()
+    """The session's snapshot behind the last message of ``record``, if it has any; empty where that cannot be told."""
+    try:
+        session = vendor_named(record.vendor).session(record)
+        if record.kind == "frames":
+            for arrival_ns, message in unpack_frames(record.payload):
+                session.receive(message, arrival_ns)
+        elif record.payload:
+            session.receive(record.payload.decode(), record.received_ns)
+        return session.snapshot()
+    except Exception:  # an earlier version could decode it: no reason not to start
+        log.exception("stream.recovery.failed", connection=record.connection, sequence=record.seq)
+        return b""

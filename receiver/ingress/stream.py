@@ -8,10 +8,10 @@ import structlog
 
 from receiver.errors import JournalUnavailable, Malformed
 from receiver.events import Event, StreamClosed, StreamOpened
-from receiver.ingress.guard import CHANNELS, Target
+from receiver.ingress.guard import CHANNELS
 from receiver.ingress.intake import Intake, Outcome
 from receiver.ingress.media import MediaGather
-from receiver.ingress.streams import Key, StreamBook
+from receiver.ingress.streams import Ended, Key, StreamBook
 from receiver.journal.base import EVENTS, MEDIA
 from receiver.journal.state import State
 from receiver.record import Decoded, Kind, Record, pack_frames
@@ -20,11 +20,11 @@ from receiver.vendors.base import Session
 
 log = structlog.get_logger()
 _ROW_BYTES = 256 << 10
-_Encoder = msgspec.json.Encoder()
+_encode = msgspec.json.Encoder().encode
 
 
 class StreamNote(msgspec.Struct, frozen=True):
-    """What is kept of an open socket until its closing is journalled."""
+    """What a socket's opening told, or what is kept of an open one until its closing is journalled."""
 
     vendor: str
     endpoint: str
@@ -32,6 +32,11 @@ class StreamNote(msgspec.Struct, frozen=True):
     channel: str
     connection: str
     opened_ns: int
+
+    @property
+    def key(self) -> Key:
+        """What names the stream, whichever connection carries it."""
+        return self.vendor, self.endpoint, self.subject, self.channel
 
 
 class Rim(msgspec.Struct, frozen=True):
@@ -44,52 +49,44 @@ class Rim(msgspec.Struct, frozen=True):
 
 
 class Stream:
-    """``take`` each message in turn, ``finish`` once. ``failed`` is set when the journal could not take something."""
+    """``take`` each message in turn, ``finish`` once. ``failed`` is set when the journal could not take something.
 
-    def __init__(self, rim: Rim, target: Target, session: Session, connection: str, book: Book) -> None:
+    It is opened in the journal with the message that tells its channel and, where the URL named none, its bot. Text
+    messages are records of their own, frames are gathered into rows; all of them keep their order.
+    """
+
+    def __init__(self, rim: Rim, session: Session, note: StreamNote, book: Book) -> None:
         self.session = session
-        self.connection = connection
+        self.connection = note.connection
         self.failed = asyncio.Event()
         self.messages = 0
         self.bytes = 0
         self._rim = rim
-        self._endpoint = target.endpoint
+        self._note = note
         self._book = book
-        self._opened_ns = time.time_ns()
         self._key: Key | None = None
         self._frames: list[tuple[int, bytes]] = []
         self._frame_events: list[Event] = []
         self._frames_bytes = 0
         self._frames_state = b""
+        self._sealed = False
         rim.streams.connect(self)
 
     async def take(self, message: bytes | str) -> None:
         """Journal one message. Waits while the journal is behind, so that the peer is read no faster."""
         now_ns = time.time_ns()
         self.messages += 1
-        self.bytes += len(message)
-        book, session = self._book, self.session
-        book.received += 1
-        book.bytes += len(message)
-        if self._key is None:
-            session.learn(message)
+        self._book.received += 1
+        if not self._note.subject or self._key is None:
+            self.session.learn(message)
             self._bind_if_known(message)
         if isinstance(message, bytes):
-            state = session.snapshot() if not self._frames else b""
-            try:
-                decoded = _receive(session, message, now_ns)
-            except Malformed as problem:
-                await self._quarantine("binary", message, now_ns, state or session.snapshot(), problem)
-                return
-            self._hold(message, now_ns, state, decoded)
-            if self._frames_bytes >= _ROW_BYTES:
-                self.seal()
-            await self._rim.intake.journal.room(MEDIA)
+            await self._take_frame(message, now_ns)
         else:
             await self._take_text(message, now_ns)
 
-    async def finish(self, code: int | None, *, clean: bool) -> None:
-        """The socket is gone: journal what is held, then the closing."""
+    async def finish(self, code: int, *, clean: bool) -> None:
+        """The socket is gone: journal what is held, then the closing with all that a continuation needs to know."""
         self.seal()
         session = self.session
         if self._key is None and self.messages:
@@ -105,10 +102,10 @@ class Stream:
             clean=clean,
             messages=self.messages,
             bytes=self.bytes,
-            duration_s=round((time.time_ns() - self._opened_ns) / 1e9, 3),
+            duration_s=round((time.time_ns() - self._note.opened_ns) / 1e9, 3),
         )
         try:
-            await asyncio.shield(self._submit_fact("closed", _Encoder.encode(fact)))
+            await asyncio.shield(self._submit_fact("closed", _encode(fact), session.snapshot()))
         except JournalUnavailable:
             return  # it stays noted as open, and is told after the next start
         self._rim.state.stream_closed(self.connection)
@@ -121,6 +118,7 @@ class Stream:
         record = self._record("frames", pack_frames(frames), frames[0][0], self._frames_state)
         record.events = events
         self._frames, self._frame_events, self._frames_bytes = [], [], 0
+        self._sealed = True
         self._rim.media.forget(self)
         future = self._rim.intake.journal.submit(record, MEDIA)
         count, event_count = len(frames), len(events)
@@ -136,10 +134,36 @@ class Stream:
 
     # ---- parts
 
+    async def _take_frame(self, message: bytes, now_ns: int) -> None:
+        size = len(message)
+        self.bytes += size
+        self._book.bytes += size
+        first = not self._frames
+        state = self.session.snapshot() if first else b""
+        try:
+            decoded = _receive(self.session, message, now_ns)
+        except Malformed as problem:
+            self.seal()  # what comes next has a snapshot of its own, whatever this one has left behind in the session
+            await self._quarantine("binary", message, now_ns, state or self.session.snapshot(), problem)
+            return
+        if first:
+            self._frames_state = state
+            self._rim.media.note(self)
+        self._frames.append((now_ns, message))
+        self._frame_events += decoded.events
+        self._frames_bytes += size
+        if self._frames_bytes >= _ROW_BYTES:
+            self.seal()
+        if self._sealed:  # asked once a row: a socket is ahead of a journal that is behind by one row at most
+            self._sealed = False
+            await self._rim.intake.journal.room(MEDIA)
+
     async def _take_text(self, message: str, now_ns: int) -> None:
         self.seal()
-        state = self.session.snapshot()
         payload = message.encode("utf-8", "surrogatepass")
+        self.bytes += len(payload)
+        self._book.bytes += len(payload)
+        state = self.session.snapshot()
         try:
             decoded = _receive(self.session, message, now_ns)
         except Malformed as problem:
@@ -156,16 +180,11 @@ class Stream:
         else:
             Intake.settle(outcome, decoded, self._book)
 
-    def _hold(self, message: bytes, now_ns: int, state: bytes, decoded: Decoded) -> None:
-        if not self._frames:
-            self._frames_state = state
-            self._rim.media.note(self)
-        self._frames.append((now_ns, message))
-        self._frame_events += decoded.events
-        self._frames_bytes += len(message)
-
     async def _quarantine(self, kind: Kind, payload: bytes, now_ns: int, state: bytes, problem: Malformed) -> None:
+        """Keep a message that means nothing. Its number stands behind the connection's name, so that ids made from
+        that at a retry are not those of the messages that followed."""
         record = self._record(kind, payload, now_ns, state)
+        record.connection = f"{self.connection}.{self.messages}"
         try:
             await self._rim.intake.quarantine(record, str(problem), self._book)
         except JournalUnavailable:
@@ -174,29 +193,39 @@ class Stream:
     def _bind_if_known(self, message: bytes | str) -> None:
         """Media needs no subject to be a stream; everything else waits until it is known whose it is."""
         session = self.session
-        if session.channel in CHANNELS and (session.subject or isinstance(message, bytes)):
-            self._bind()
+        if self._key is None:
+            if session.channel in CHANNELS and (session.subject or isinstance(message, bytes)):
+                self._bind()
+        elif session.subject:  # told after the first frames: whoever comes back can still be recognised
+            self._enter_book()
+
+    def _enter_book(self) -> Ended | None:
+        session = self.session
+        self._note = note = msgspec.structs.replace(self._note, subject=session.subject, channel=session.channel)
+        self._key = note.key
+        self._rim.state.stream_opened(self.connection, msgspec.msgpack.encode(note))
+        return self._rim.streams.bind(self._key, self) if session.subject else None
 
     def _bind(self) -> None:
-        session, endpoint = self.session, self._endpoint
-        self._key = (endpoint.vendor, endpoint.name, session.subject, session.channel)
-        previous = self._rim.streams.bind(self._key, self) if session.subject else None
-        if previous is not None:
-            session.adopt(previous.state)
+        session = self.session
+        previous = self._enter_book()
         fact = StreamOpened(
             channel=session.channel,  # type: ignore[arg-type]  # checked by the caller
             connection=self.connection,
-            resumes=previous.connection if previous is not None else None,
+            resumes=previous.connection if previous is not None and self._adopt(previous) else None,
         )
-        note = StreamNote(
-            endpoint.vendor, endpoint.name, session.subject, session.channel, self.connection, self._opened_ns
-        )
-        self._rim.state.stream_opened(self.connection, msgspec.msgpack.encode(note))
-        self._submit_fact("opened", _Encoder.encode(fact))
+        self._submit_fact("opened", _encode(fact), b"")
         log.info("stream.opened", channel=session.channel, connection=self.connection, resumes=fact.resumes)
 
-    def _submit_fact(self, kind: Kind, payload: bytes) -> "asyncio.Future[None]":
-        record = self._record(kind, payload, time.time_ns(), b"")
+    def _adopt(self, previous: Ended) -> bool:
+        try:
+            self.session.adopt(previous.state)
+        except Malformed:  # of an earlier version's making
+            return False
+        return True
+
+    def _submit_fact(self, kind: Kind, payload: bytes, state: bytes) -> "asyncio.Future[None]":
+        record = self._record(kind, payload, time.time_ns(), state)
         future = self._rim.intake.journal.submit(record, EVENTS)
         future.add_done_callback(self._lost)
         return future
@@ -210,8 +239,8 @@ class Stream:
 
     def _record(self, kind: Kind, payload: bytes, received_ns: int, state: bytes) -> Record:
         return Record(
-            vendor=self._endpoint.vendor,
-            endpoint=self._endpoint.name,
+            vendor=self._note.vendor,
+            endpoint=self._note.endpoint,
             kind=kind,
             channel=self.session.channel,
             connection=self.connection,

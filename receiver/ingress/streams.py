@@ -14,7 +14,7 @@ Key = tuple[str, str, str, str]
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """A stream's last connection: its name, its session's last snapshot, when it was last heard (monotonic seconds)."""
+    """A stream's last connection: its name, its session's last snapshot, when it ended (monotonic seconds)."""
 
     connection: str
     state: bytes
@@ -28,11 +28,12 @@ class StreamBook:
         self._resume_s = resume_s
         self._open: dict[Key, Stream] = {}
         self._ended: OrderedDict[Key, Ended] = OrderedDict()
-        self._connected: set[Stream] = set()
+        #: in order of arrival
+        self._connected: dict[Stream, None] = {}
 
     def connect(self, stream: "Stream") -> None:
         """A socket was accepted; what it carries may not be known yet."""
-        self._connected.add(stream)
+        self._connected[stream] = None
 
     def bind(self, key: Key, stream: "Stream") -> Ended | None:
         """``stream`` is now the live one for ``key``. Returns what it continues: a connection that is still open and
@@ -40,6 +41,7 @@ class StreamBook:
         previous = self._open.get(key)
         self._open[key] = stream
         if previous is not None and previous is not stream:
+            previous.seal()  # what it holds goes before what continues it
             return Ended(previous.connection, previous.session.snapshot(), time.monotonic())
         ended = self._ended.pop(key, None)
         return ended if ended is not None and time.monotonic() - ended.at_s <= self._resume_s else None
@@ -53,14 +55,15 @@ class StreamBook:
 
     def disconnect(self, stream: "Stream", key: Key | None) -> None:
         """The socket is gone. Nothing is remembered of one whose place was taken meanwhile."""
-        self._connected.discard(stream)
+        self._connected.pop(stream, None)
         if key is not None and self._open.get(key) is stream:
             del self._open[key]
             self.remember(key, Ended(stream.connection, stream.session.snapshot(), time.monotonic()))
 
     def control_of(self, subject: str) -> "Stream | None":
-        """The socket that takes commands for a bot: its control socket, or one that has told nothing else yet."""
-        candidates = [one for one in self._connected if one.session.subject == subject]
+        """The socket that takes commands for a bot: its control socket, or one that has told nothing else yet. The
+        newest counts: one from before may be dead without anybody knowing."""
+        candidates = [one for one in reversed(self._connected) if one.session.subject == subject]
         return next(
             (one for wanted in ("control", "") for one in candidates if one.session.channel == wanted),
             None,
@@ -70,8 +73,3 @@ class StreamBook:
     def controllable(self) -> list[str]:
         """Bots that can be sent a command now."""
         return sorted({one.session.subject for one in self._connected if one.session.channel in ("control", "")} - {""})
-
-    @property
-    def connected(self) -> "frozenset[Stream]":
-        """All open sockets."""
-        return frozenset(self._connected)

@@ -23,6 +23,7 @@ log = structlog.get_logger()
 _PACE_S = 0.8
 #: longest time for a peer to answer a closing; at most a third of the drain limit, so that sinks get the rest
 _CLOSE_WAIT_S = 5.0
+_GOING_AWAY = WSCloseCode.GOING_AWAY, "server is shutting down"
 
 
 class Sockets:
@@ -60,15 +61,15 @@ class Sockets:
         try:
             await self._serve(peer, stream)
         finally:
-            book.sockets_open -= 1
-            await stream.finish(peer.code, clean=peer.clean)
-            del self._peers[stream]
-            if not self._peers:
-                self._nobody.set()
             log.info(
                 "stream.closed", endpoint=f"{endpoint.vendor}/{endpoint.name}", connection=connection,
                 code=peer.code, messages=stream.messages, bytes=stream.bytes,
             )  # fmt: skip
+            book.sockets_open -= 1
+            del self._peers[stream]
+            if not self._peers:
+                self._nobody.set()
+            await stream.finish(peer.code, clean=peer.clean)
         return response
 
     async def send(self, bot: str, command: str, arguments: Mapping[str, Any]) -> int:
@@ -95,8 +96,7 @@ class Sockets:
         self._nobody.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(self._close_wait_s * 1.2):
-                peers = list(self._peers.values())
-                await asyncio.gather(*(peer.hang_up(WSCloseCode.GOING_AWAY, "server is shutting down") for peer in peers))
+                await asyncio.gather(*(peer.hang_up(*_GOING_AWAY) for peer in self._peers.values()))
                 await self._nobody.wait()
 
     def _admit(self, request: web.BaseRequest) -> Target:
@@ -123,7 +123,7 @@ class Sockets:
             async with asyncio.TaskGroup() as tasks:
                 watch = tasks.create_task(_hang_up_when_lost(peer, stream))
                 if self._draining:
-                    await peer.hang_up(WSCloseCode.GOING_AWAY, "server is shutting down")
+                    await peer.hang_up(*_GOING_AWAY)
                 while (message := await peer.receive()) is not None:
                     await stream.take(message)
                     for reply in stream.session.replies():

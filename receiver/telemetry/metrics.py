@@ -28,12 +28,8 @@ _SINK = {
     "retries": "Attempts that failed and were repeated.",
     "batches": "Batches written.",
 }
-
-
-_SINK_NOW = {
-    "failures": "Attempts that failed in a row: 0 while all is well. For an alert on a sink that is stuck.",
-    "delivered_ns": "Arrival of the newest event that the far side has, seconds since the epoch; 0 = none since start.",
-}
+_FAILURES = "Attempts that failed in a row; 0 while all is well. What an alert on a stuck sink looks at."
+_DELIVERED = "When the newest event that the far side has arrived here, seconds since the epoch; 0: none since start."
 
 
 class LedgerCollector(Collector):
@@ -55,7 +51,17 @@ class LedgerCollector(Collector):
             for name, sink in self._ledger.sinks.items():
                 family.add_metric([name], getattr(sink, key))
             yield family
+        yield from self._sinks_now()
         yield from self._read_gauges()
+
+    def _sinks_now(self) -> Iterable[Metric]:
+        failures = GaugeMetricFamily("receiver_sink_failures", _FAILURES, labels=["sink"])
+        delivered = GaugeMetricFamily("receiver_sink_delivered_timestamp_seconds", _DELIVERED, labels=["sink"])
+        for name, sink in self._ledger.sinks.items():
+            failures.add_metric([name], sink.failures)
+            delivered.add_metric([name], sink.delivered_ns / 1e9)
+        yield failures
+        yield delivered
 
     def _read_gauges(self) -> Iterable[Metric]:
         families: dict[str, GaugeMetricFamily] = {}

@@ -6,6 +6,7 @@ that runs inside the test.
 
 import asyncio
 import contextlib
+import gzip
 import json
 import os
 import random
@@ -25,7 +26,7 @@ from prometheus_client.parser import text_string_to_metric_families
 RECEIVER = (sys.executable, "-m", "receiver")
 #: a busy machine is no failure
 PATIENCE_S = 60.0
-#: quicker than the default where a test stops a server, and no disk is too small for a test
+#: no disk is too small for a test, and no machine too busy to drain
 _SERVER = '[server]\nhost = "127.0.0.1"\nport = {port}\ndrain_s = 20.0\n\n[journal]\nmin_free_bytes = 0\n'
 
 
@@ -142,10 +143,18 @@ def free_port() -> int:
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:
-    """Events in the files of a file sink, in order; each line has to be whole."""
+    """Events in the files of a file sink, closed and compressed ones too, in order; each line has to be whole."""
+    files = {path.name.removesuffix(".gz"): path for path in folder.glob("*.jsonl.gz")}
+    files |= {path.name: path for path in folder.glob("*.jsonl")}  # whole until the compressed one is
     lines: list[dict[str, Any]] = []
-    for path in sorted(folder.glob("*.jsonl")):
-        content = path.read_bytes()
-        assert content.endswith(b"\n"), f"{path.name} ends in a torn line"
+    for name in sorted(files, key=_age):
+        path = files[name]
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        assert content.endswith(b"\n") or not content, f"{path.name} ends in a torn line"
         lines += [msgspec.json.decode(line) for line in content.splitlines()]
     return lines
+
+
+def _age(name: str) -> str:
+    """``day~number.jsonl`` are closed files, by their number; ``day.jsonl`` is younger than all of its day."""
+    return name if "~" in name else name.replace(".jsonl", "~~")

@@ -10,13 +10,12 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from structlog.testing import capture_logs
 
@@ -25,27 +24,12 @@ from receiver.events import AudioChunk, BotStatus, Event, Person, Transcript
 from sinks.base import Batch, SinkNotConnected, SinkRejected
 from sinks.kafka import KafkaConfig, KafkaSink
 from sinks.kafka_message import TOPIC_BYTES_MAX, TopicTemplate, binary_message
-from tests.kafka_broker import PROPERTY, SASL_PASSWORD, SASL_USER, Broker, start_broker
+from tests.kafka_broker import SASL_PASSWORD, SASL_USER, Broker
+from tests.kafka_reader import WAIT_S, read_all
 
 #: the first test of a run may have to wait for the jars and for two Java programs
 pytestmark = pytest.mark.timeout(600)
 START_NS = 1_760_000_000_000_000_000
-WAIT_S = 60.0
-
-
-@pytest.fixture(scope="module")
-def shared_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    broker = start_broker(tmp_path_factory.mktemp("kafka"))
-    yield broker
-    broker.stop()
-
-
-@pytest.fixture
-def broker(shared_broker: Broker, record_property: Any) -> Broker:
-    """A running broker; the one before it may have been left dead by a test."""
-    shared_broker.start()
-    record_property(PROPERTY, shared_broker.title)
-    return shared_broker
 
 
 @pytest.fixture
@@ -72,22 +56,6 @@ async def opened(address: str, **keys: Any) -> AsyncIterator[KafkaSink]:
         yield sink
     finally:
         await sink.close()
-
-
-async def read_all(address: str, *topics: str) -> list[Any]:
-    """Every record of ``topics``, each partition in order, read by a library that is not the producer's."""
-    consumer = AIOKafkaConsumer(*topics, bootstrap_servers=address, auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        records: list[Any] = []
-        ends = await consumer.end_offsets(list(consumer.assignment()))
-        async with asyncio.timeout(WAIT_S):
-            for partition, end in ends.items():
-                while await consumer.position(partition) < end:
-                    records.append(await consumer.getone(partition))
-        return records
-    finally:
-        await consumer.stop()
 
 
 async def create_topic(broker: Broker, topic: str, config: dict[str, str] | None = None) -> None:
