@@ -92,8 +92,8 @@ def _entry(type_name: str, section: str) -> EntryPoint:
         raise ConfigError(f"{section}.type: found {shown('', type_name)}, allowed {', '.join(sink_types())}")
     if len(entries) > 1:
         raise ConfigError(
-            f"{section}.type: found {shown('', type_name)} in {' and '.join(sorted(entries))}, allowed a type that only one"
-            " package offers"
+            f"{section}.type: found {shown('', type_name)} in {' and '.join(sorted(entries))}, allowed a type that"
+            " only one package offers"
         )
     return next(iter(entries.values()))
 

@@ -150,6 +150,7 @@ def test_keys_that_would_silence_a_sink_are_refused(keys: dict[str, Any], line: 
 
 def test_the_problems_of_all_sinks_are_told_at_once() -> None:
     """One start, all lines."""
+    sinks = {"a": {"type": "nope"}, "b": {"type": "stdout", "x": 1}, "c": {"type": "http"}}
     with pytest.raises(ConfigError) as error:
-        make_sinks(from_dict({"sinks": {"a": {"type": "nope"}, "b": {"type": "stdout", "x": 1}, "c": {"type": "http"}}}))
+        make_sinks(from_dict({"sinks": sinks}, {}))
     assert [line.split(":")[0] for line in error.value.problems] == ["sinks.a.type", "sinks.b.x", "sinks.c.url"]

@@ -1,6 +1,7 @@
 """Configuration: every kind of mistake is one line that says where, what was found and what is allowed."""
 
 import math
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -180,21 +181,19 @@ def test_an_auto_token_stands_beside_a_token_of_ones_own(tmp_path: Path) -> None
 def test_a_damaged_token_file_is_told(tmp_path: Path, content: bytes) -> None:
     """New tokens in its place would lock every vendor out."""
     (tmp_path / "tokens.json").write_bytes(content)
-    with pytest.raises(ConfigError, match="data_dir: found .*tokens.json damaged"):
+    with pytest.raises(ConfigError, match=r"data_dir: found .*tokens.json damaged"):
         with_auto_tokens(from_dict(endpoint(token="auto") | {"data_dir": str(tmp_path)}, {}))
 
 
 def test_a_data_folder_that_is_none_is_told(tmp_path: Path) -> None:
     """A file in the way, or no permission: one line, no traceback."""
     (tmp_path / "data").write_text("")
-    with pytest.raises(ConfigError, match="data_dir: found .*, which cannot be used"):
+    with pytest.raises(ConfigError, match=r"data_dir: found .*, which cannot be used"):
         with_auto_tokens(from_dict(endpoint(token="auto") | {"data_dir": str(tmp_path / "data")}, {}))
 
 
 def test_a_runtime_file_without_its_server_means_that_none_runs(tmp_path: Path) -> None:
     """After `kill -9` the file stays, and its process number may be somebody else's: only a held folder counts."""
-    import os
-
     write_runtime(tmp_path, Runtime(os.getpid(), "http://127.0.0.1:1", "t"))
     assert read_runtime(tmp_path) is None
     (tmp_path / "lock").touch()

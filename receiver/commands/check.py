@@ -20,7 +20,8 @@ from receiver.errors import ConfigError, Unauthorized
 from receiver.plugins import check_vendors, make_sinks
 from receiver.redaction import redact_text
 from receiver.secretfiles import read_runtime
-from receiver.settings import Endpoint, Settings, load
+from receiver.settings import Endpoint, LogSettings, Settings, load
+from receiver.telemetry import log as logs
 from sinks.base import Sink
 
 _REACH_S = 15.0
@@ -62,6 +63,7 @@ def register(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Check everything; all problems are shown, not only the first."""
     settings = load(arguments.config, data_dir=arguments.data)
+    logs.configure(LogSettings(level="error"))
     problems: list[str] = []
     sinks: dict[str, Sink] = {}
     try:

@@ -9,7 +9,6 @@ from typing import Any
 
 import aiohttp
 import msgspec
-import structlog
 
 from receiver.app import Receiver
 from receiver.commands.client import post
@@ -17,7 +16,8 @@ from receiver.errors import NotFound
 from receiver.events import format_time
 from receiver.ingress.quarantine import find, quarantined
 from receiver.secretfiles import read_runtime
-from receiver.settings import Settings, load
+from receiver.settings import LogSettings, Settings, load
+from receiver.telemetry import log as logs
 
 _EPILOG = """\
 examples:
@@ -130,7 +130,7 @@ def _retry(settings: Settings, sequences: list[int]) -> list[str]:
 
 async def _retry_at_rest(settings: Settings, sequences: list[int]) -> list[str]:
     """Without a server: open the journal, retry, close. Sinks get the events at the next start."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
+    logs.configure(LogSettings(level="error"))
     receiver = Receiver(msgspec.structs.replace(settings, sinks={}))
     results = []
     async with receiver.at_rest():

@@ -20,7 +20,7 @@ from receiver.telemetry import log as logs
 
 log = structlog.get_logger()
 #: beyond ``server.drain_s``, for closing files: then a sink that is stuck is left behind
-_GRACE_S = 10.0
+_GRACE_S = 5.0
 _EPILOG = """\
 examples:
   receiver serve                          defaults: 127.0.0.1:8080, ./receiver-data, sinks stdout and file

@@ -70,6 +70,8 @@ class Stream:
         self._frames_bytes = 0
         self._frames_state = b""
         self._sealed = False
+        #: until the first frame: its opening on its way to the disk, in another lane than the frames
+        self._opening: asyncio.Future[None] | None = None
         rim.streams.connect(self)
 
     async def take(self, message: bytes | str) -> None:
@@ -135,6 +137,9 @@ class Stream:
     # ---- parts
 
     async def _take_frame(self, message: bytes, now_ns: int) -> None:
+        if self._opening is not None:  # no frame is ever on disk without the opening that it belongs to
+            await asyncio.wait((self._opening,))
+            self._opening = None
         size = len(message)
         self.bytes += size
         self._book.bytes += size
@@ -214,7 +219,7 @@ class Stream:
             connection=self.connection,
             resumes=previous.connection if previous is not None and self._adopt(previous) else None,
         )
-        self._submit_fact("opened", _encode(fact), b"")
+        self._opening = self._submit_fact("opened", _encode(fact), b"")
         log.info("stream.opened", channel=session.channel, connection=self.connection, resumes=fact.resumes)
 
     def _adopt(self, previous: Ended) -> bool:

@@ -139,6 +139,8 @@ def check_events(events: list[dict[str, Any]], target: Target) -> None:
     opened = Counter(event["data"]["connection"] for event in events if event["type"] == "stream.opened")
     closed = Counter(event["data"]["connection"] for event in events if event["type"] == "stream.closed")
     assert opened == closed and set(opened.values()) == {1}
+    media = {event["id"].partition("/")[0] for event in events if event["type"] in MEDIA_TYPES}
+    assert media <= set(opened), "sound or picture of a stream that nobody was told of"
 
 
 async def test_kill_9_loses_nothing_that_was_answered_2xx(tmp_path: Path) -> None:

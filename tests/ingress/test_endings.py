@@ -4,12 +4,14 @@ import asyncio
 import json
 import os
 import signal
+import sqlite3
 import struct
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -267,3 +269,31 @@ async def test_a_fault_of_ours_closes_one_socket_with_1011(tmp_path: Path) -> No
             await socket.send(ready("bot-1"))
             assert await asyncio.wait_for(socket.recv(), 5)
     assert [event["data"]["code"] for event in of_type(tmp_path, "stream.closed")] == [1011, 1000]
+
+
+async def test_a_socket_is_read_no_faster_than_the_journal_writes(tmp_path: Path) -> None:
+    """Architecture 7: while the disk is stuck, the peer is held back at a fixed amount; later nothing is missing."""
+    size, count, ceiling = 50_000, 400, 1 << 20
+    async with running(tmp_path) as server, dialled(server, AUDIO) as socket:
+        await socket.send(numbered(0))
+        await until(lambda: book_of(server).journalled == 1)
+        lane = server.journal.lanes["media"]
+        lane._limits = msgspec.structs.replace(lane._limits, pending_bytes=ceiling)
+        assert lane._segment is not None
+        stuck = sqlite3.connect(lane._segment.path, isolation_level=None)
+        stuck.execute("BEGIN IMMEDIATE")
+        sending = asyncio.create_task(_send_numbered(socket, count, size))
+        try:
+            await until(lambda: lane.pending_bytes > ceiling, "the journal is behind")
+            await asyncio.sleep(0.3)
+            assert lane.pending_bytes < ceiling + 600_000 and not sending.done()
+        finally:
+            stuck.execute("ROLLBACK")
+            stuck.close()
+        await sending
+    assert numbers_in(tmp_path) == list(range(count + 1))
+
+
+async def _send_numbered(socket: ClientConnection, count: int, size: int) -> None:
+    for index in range(1, count + 1):
+        await socket.send(numbered(index) + bytes(size))

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import threading
 from pathlib import Path
 
 import msgspec
@@ -13,10 +14,12 @@ from receiver.ingress.recovery import close_lost_streams
 from receiver.ingress.stream import StreamNote
 from receiver.ingress.streams import StreamBook
 from receiver.journal.state import State
+from receiver.record import Record
 from receiver.settings import from_dict
 from tests.ingress.sockets import SAMPLES, book_of, dialled, of_type, ready, received, sound, url
 from tests.ingress.test_streams import assert_gap_is_told
 from tests.support import drained, running, settings_dict, until
+from tests.vendors.meetstream_wire import frame
 
 AUDIO = "/meetstream/default/bot-1/audio"
 
@@ -172,3 +175,26 @@ async def test_what_an_earlier_version_left_does_not_stop_the_start(tmp_path: Pa
         assert not server.state.open_streams
     (closed,) = of_type(tmp_path, "stream.closed")
     assert closed["source"] == "/former/default" and closed["data"]["connection"] == "c-1"
+
+
+async def test_no_frame_is_on_disk_before_the_opening_that_it_belongs_to(tmp_path: Path) -> None:
+    """Opening and frames lie in different lanes: a kill between their commits leaves no frame without a stream."""
+    release, entered = threading.Event(), threading.Event()
+    async with running(tmp_path) as server:
+        events, media = server.journal.lanes["events"], server.journal.lanes["media"]
+        commit = events._commit
+
+        def stalled(records: list[Record]) -> None:
+            entered.set()
+            release.wait(10)
+            commit(records)
+
+        events._commit = stalled  # type: ignore[method-assign]
+        async with dialled(server, "/meetstream/default/bot-1/audio") as socket:
+            for _ in range(5):
+                await socket.send(frame(pcm=sound()))
+            await until(entered.is_set)
+            await asyncio.sleep(0.1)  # ten times as long as frames are gathered
+            assert media.positions == 0
+            release.set()
+            await until(lambda: media.positions == 5)
