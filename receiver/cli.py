@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except ReceiverError as error:
-        sys.stderr.write(f"receiver: {error}\n")
+        sys.stderr.write("".join(f"receiver: {line}\n" for line in str(error).splitlines()))
         return _status(error)
     return status
 

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import ClassVar, Literal
 
+import msgspec
 import structlog
 
 from sinks.base import Batch, SinkConfig, SinkNotConnected
@@ -23,10 +24,18 @@ _POLL_MS = 200
 _READER_IS_GONE = (errno.EPIPE, errno.ECONNRESET)
 
 
+_READABLE = (
+    "artifact.*", "bot.*", "chat.*", "control.*", "data.*", "meeting.*", "participant.*", "recording.*", "stream.*",
+    "transcript.*", "vendor.*",
+)  # fmt: skip
+
+
 class StdoutConfig(SinkConfig, kw_only=True):
     """Keys of the ``stdout`` sink."""
 
     type: str = "stdout"
+    #: all but media: ``["*"]`` prints sound and video as base64, too
+    types: list[str] = msgspec.field(default_factory=lambda: list(_READABLE))
     #: ``json``: one CloudEvents object a line; ``text``: one line for people
     format: Literal["json", "text"] = "json"
 

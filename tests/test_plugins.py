@@ -14,7 +14,7 @@ from receiver.settings import from_dict
 from sinks.file import FileSink
 from tests.support import JOINING, drained, running
 
-PACKAGE = '''
+PACKAGE = """
 from sinks.base import SinkConfig
 
 class PrinterConfig(SinkConfig, kw_only=True):
@@ -43,7 +43,7 @@ class PrinterSink:
 
 class NoSink:
     pass
-'''
+"""
 Install = Callable[..., None]
 
 

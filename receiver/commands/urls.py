@@ -21,6 +21,7 @@ examples:
 
 The public URL is what vendors can reach: your reverse proxy or tunnel in front of the receiver. The output holds
 tokens: treat it like a password.
+exit status: 0 printed, 78 the config or the URL is wrong
 """
 
 

@@ -39,7 +39,7 @@ def configure(settings: LogSettings) -> None:
         # loggers of modules must follow a later configuration: commands and tests bring their own
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(level=max(level, logging.WARNING), handlers=[_Forward()])
+    _forward_from_logging(max(level, logging.WARNING))
 
 
 def hide_secrets(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -61,6 +61,15 @@ class _StandardError:
     def flush(self) -> None:
         with contextlib.suppress(OSError, ValueError, AttributeError):
             sys.stderr.flush()
+
+
+def _forward_from_logging(level: int) -> None:
+    root = logging.getLogger()
+    for handler in root.handlers[:]:
+        if isinstance(handler, _Forward):
+            root.removeHandler(handler)
+    root.addHandler(_Forward())
+    root.setLevel(level)
 
 
 class _Forward(logging.Handler):

@@ -14,7 +14,7 @@ from tests.commands.process import run_receiver, serving
 from tests.support import JOINING, events_in
 
 TOKEN = "tok-4711-secret"
-HANGING_SINK = '''
+HANGING_SINK = """
 import asyncio, time
 from sinks.base import SinkConfig
 
@@ -42,7 +42,7 @@ class HangingSink:
     async def close(self):
         if self.how == "close":
             await asyncio.Event().wait()
-'''
+"""
 
 
 def post(url: str, body: dict[str, Any]) -> int:

@@ -14,10 +14,11 @@ from typing import Literal
 import pytest
 from structlog.testing import capture_logs
 
-from receiver.events import Person, Transcript
+from receiver.delivery.select import Selection
+from receiver.events import DATA_TYPES, MEDIA_TYPES, Person, Transcript
 from sinks.base import Sink, SinkNotConnected
 from sinks.stdout import StdoutConfig, StdoutSink
-from tests.sinks.factories import make_batch, make_event, make_lines
+from tests.sinks.factories import make_batch, make_event, make_lines, one_of_each
 
 #: a sink that writes to a pipe whose reader leaves, in a process that then ends by itself
 CHILD = """
@@ -214,3 +215,10 @@ def test_without_any_standard_output_nothing_is_written() -> None:
     done = subprocess.run(["/bin/sh", "-c", script], cwd=root, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("sink.stdout.closed") == 1
+
+
+def test_by_default_sound_and_video_stay_off_the_terminal() -> None:
+    """Base64 is for nobody's eyes: all types but media, unless the config says otherwise."""
+    wanted = Selection(StdoutConfig().types, ["*"])
+    picked = {event.type for event in wanted.pick(one_of_each())}
+    assert picked == set(DATA_TYPES) - MEDIA_TYPES
