@@ -4,21 +4,29 @@ import asyncio
 import fcntl
 import os
 import secrets
+import sqlite3
 import ssl
+import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import structlog
 from aiohttp import web
 
+from receiver.delivery.dead import Retry, Tell
+from receiver.delivery.replay import Replay, ReplayOrder
 from receiver.delivery.worker import SinkWorker
-from receiver.errors import ConfigError
+from receiver.errors import ConfigError, NotFound
+from receiver.ingress.doors import Doors
 from receiver.ingress.guard import Guard
 from receiver.ingress.http import Deliveries
 from receiver.ingress.intake import Intake
+from receiver.ingress.limits import Attempts
 from receiver.ingress.media import MediaGather
 from receiver.ingress.ops import Ops
+from receiver.ingress.orders import Orders
 from receiver.ingress.quarantine import retry_record
 from receiver.ingress.recovery import close_lost_streams
 from receiver.ingress.routes import build_app
@@ -30,7 +38,7 @@ from receiver.journal.dedup import Dedup
 from receiver.journal.lane import LaneLimits
 from receiver.journal.sqlite import SqliteJournal
 from receiver.journal.state import State
-from receiver.plugins import check_vendors, make_sink
+from receiver.plugins import check_vendors, make_sinks
 from receiver.secretfiles import Runtime, remove_runtime, with_auto_tokens, write_runtime
 from receiver.settings import Settings
 from receiver.telemetry.ledger import Ledger
@@ -44,6 +52,8 @@ _TRIM_S = 2.0
 _LEAST_DRAIN_S = 0.5
 #: how long the unread rest of a refused body is read and thrown away, so that its sender sees the answer
 _LINGER_S = 1.0
+#: read ahead of a body that nobody takes yet, at most about four times as much
+_READ_BYTES = 64 << 10
 
 
 class Receiver:
@@ -51,7 +61,7 @@ class Receiver:
 
     def __init__(self, settings: Settings) -> None:
         check_vendors(settings)
-        self._sinks = {name: make_sink(name, keys, settings.data_dir) for name, keys in settings.sinks.items()}
+        self._sinks = make_sinks(settings)
         self.settings = settings = with_auto_tokens(settings)
         self.ledger = Ledger()
         self.workers: dict[str, SinkWorker] = {}
@@ -76,8 +86,8 @@ class Receiver:
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + self.settings.server.drain_s
         self._ops.draining = True
-        for site in list(self._runner.sites):
-            await site.stop()
+        self._ops.orders.stop()
+        self._listener.close()
         await self.sockets.close_all()
         await self._runner.cleanup()
         self._media.flush()
@@ -115,16 +125,20 @@ class Receiver:
 
     async def _start_tasks(self) -> None:
         tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
-        for name, (sink, config) in self._sinks.items():
-            book = self.ledger.sink(name)
-            worker = SinkWorker(
-                name, sink, config, journal=self.journal, state=self.state, book=book, decode=decode_record
-            )
-            self.workers[name] = worker
-            book.backlog = await self.journal.positions_behind(worker.cursor, media=worker.media)
+        self._make_workers()
+        for name, worker in self.workers.items():
+            backlog = await self.journal.positions_behind(worker.cursor, media=worker.media)
+            self.ledger.sink(name).backlog = backlog
         for name, worker in self.workers.items():
             self._worker_tasks.append(tasks.create_task(worker.run(), name=name))
         self._background = [tasks.create_task(self._flush()), tasks.create_task(self._trim())]
+
+    def _make_workers(self) -> None:
+        for name, (sink, config) in self._sinks.items():
+            book = self.ledger.sink(name)
+            self.workers[name] = SinkWorker(
+                name, sink, config, journal=self.journal, state=self.state, book=book, decode=decode_record
+            )
 
     def _build_ingress(self, streams: StreamBook) -> web.Application:
         settings, server = self.settings, self.settings.server
@@ -134,7 +148,7 @@ class Receiver:
         for one in settings.endpoints:
             self.ledger.endpoint(one.vendor, one.name)
         self.sockets = Sockets(guard, Rim(self.intake, streams, self._media, self.state), self.ledger, server)
-        deliveries = Deliveries(guard, self.intake, self.ledger, server.max_body_bytes, server.request_timeout_s)
+        deliveries = Deliveries(guard, self.intake, self.ledger, server)
         self._admin_token = secrets.token_urlsafe(24)
         self._ops = Ops(
             data_dir=settings.data_dir,
@@ -145,8 +159,14 @@ class Receiver:
             own=registry(LedgerCollector(self.ledger, self._gauges)),
             admin_tokens=(self._admin_token, settings.admin_token),
             retry=self.retry_quarantined,
+            orders=lambda require_admin: Orders(
+                dead=self.state.dead, retry=self.retry_dead, replay=self.replay, require_admin=require_admin
+            ),
         )
-        return build_app(deliveries, self.sockets, self._ops, server.max_body_bytes)
+        self.budget = deliveries.budget
+        self.doors = Doors(server.max_connections, server.head_timeout_s)
+        attempts = Attempts(server.max_bad_tokens_per_minute)
+        return build_app(deliveries, self.sockets, self._ops, self.doors, attempts, server.max_body_bytes)
 
     def _open_intake(self) -> None:
         journal = self.settings.journal
@@ -157,13 +177,22 @@ class Receiver:
     async def _listen(self, app: web.Application) -> None:
         settings, server = self.settings, self.settings.server
         self._runner = web.AppRunner(
-            app, access_log=None, handle_signals=False, shutdown_timeout=server.drain_s, lingering_time=_LINGER_S
+            app,
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=server.drain_s,
+            lingering_time=_LINGER_S,
+            keepalive_timeout=server.idle_timeout_s,
+            read_bufsize=_READ_BYTES,
+            auto_decompress=False,
         )
         await self._runner.setup()
         self._stack.push_async_callback(self._runner.cleanup)
         tls = _tls(settings)
-        await web.TCPSite(self._runner, server.host, server.port, ssl_context=tls, backlog=1024).start()
-        port = self._runner.addresses[0][1]
+        serve = cast(web.Server, self._runner.server)
+        self._listener = await self.doors.listen(serve, server.host, server.port, tls)
+        self._stack.callback(self._listener.close)
+        port = self._listener.sockets[0].getsockname()[1]
         host = server.host if server.host not in ("0.0.0.0", "::", "") else "127.0.0.1"  # noqa: S104 - only shown
         self.url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
         write_runtime(settings.data_dir, Runtime(os.getpid(), self.url, self._admin_token))
@@ -177,25 +206,61 @@ class Receiver:
     async def _trim(self) -> None:
         while True:
             await asyncio.sleep(_TRIM_S)
-            cursors = {name: worker.cursor for name, worker in self.workers.items()}
-            media = {name: worker.cursor for name, worker in self.workers.items() if worker.media}
+            cursors = {name: worker.taken for name, worker in self.workers.items()}
+            media = {name: worker.taken for name, worker in self.workers.items() if worker.media}
             try:
                 lost = await self.journal.trim(cursors, media)
-            except OSError as error:
+            except (OSError, sqlite3.Error) as error:
                 log.error("journal.trim.failed", error=str(error))
                 continue
+            await self._trim_dead()
             for name, count in lost.items():
                 if count:
                     self.ledger.sink(name).expired += count
                     log.error("sink.expired", sink=name, events=count)
 
+    async def _trim_dead(self) -> None:
+        """Dead letters stay for as long as what lies in quarantine does."""
+        limits = self.settings.journal.quarantine
+        try:
+            removed = await self.state.dead.trim(time.time_ns(), limits.max_bytes, limits.max_age_s)
+        except sqlite3.Error as error:
+            log.error("dead.trim.failed", error=str(error))
+        else:
+            if removed:
+                log.error("dead.expired", letters=removed)
+
     @asynccontextmanager
     async def at_rest(self) -> AsyncIterator[None]:
-        """The journal alone, without sinks and port: for commands while no server runs."""
+        """The journal without port and deliveries, for commands while no server runs. Sinks do only what is ordered."""
         async with self._stack:
             await self._open_journal()
             self._open_intake()
-            yield
+            self._make_workers()
+            problem: BaseException | None = None
+            async with asyncio.TaskGroup() as tasks:
+                running = [tasks.create_task(worker.run(live=False)) for worker in self.workers.values()]
+                try:
+                    yield
+                    for worker in self.workers.values():
+                        worker.drain()
+                except BaseException as error:  # as it is: the group would wrap it
+                    problem = error
+                    for task in running:
+                        task.cancel()
+            if problem is not None:
+                raise problem
+
+    async def retry_dead(self, numbers: Iterable[int], tell: Tell) -> None:
+        """Try dead letters again; ``tell`` is called with the outcome of each."""
+        await Retry(self.workers, self.state.dead, self.journal, decode_record).run(numbers, tell)
+
+    def replay(self, order: ReplayOrder) -> Replay:
+        """A replay, to be run. Raises ``NotFound`` for an unknown sink, ``Malformed``."""
+        worker = self.workers.get(order.sink)
+        if worker is None:
+            raise NotFound(f"no sink is called {order.sink!r}; there are: {', '.join(self.workers) or 'none'}")
+        return Replay(order, worker, self.journal, decode_record)
 
     async def retry_quarantined(self, sequence: int) -> str:
         """Decode a quarantined record once more; what became of it, in a sentence."""
@@ -206,6 +271,8 @@ class Receiver:
             sink = {"sink": name}
             yield "receiver_sink_pending", "Sequence numbers that wait for the sink.", sink, self.pending(name)
             yield "receiver_sink_up", "1 while the last attempt went well.", sink, float(book.connected)
+            lying = self.state.dead.counts.get(name, 0)
+            yield "receiver_dead_letters", "Dead letters that lie there: `receiver dead list`.", sink, lying
         for name, intake in self.ledger.intake.items():
             labels = dict(zip(("vendor", "endpoint"), name.split("/", 1), strict=True))
             yield "receiver_sockets_open", "Open WebSockets.", labels, intake.sockets_open
@@ -215,6 +282,9 @@ class Receiver:
             yield "receiver_journal_pending_bytes", "Bytes that wait for the writer.", which, lane.pending_bytes
             yield "receiver_journal_disk_bytes", "Bytes on disk.", which, lane.disk_bytes()
             yield "receiver_journal_failing", "1 while commits fail.", which, float(lane.error is not None)
+        yield "receiver_connections_open", "Open connections, sockets included.", {}, self.doors.open
+        yield "receiver_connections_turned_away", "Those that found no place, since start.", {}, self.doors.turned_away
+        yield "receiver_body_bytes", "Bytes of bodies under way.", {}, self.budget.held_bytes
         yield "receiver_journal_head", "The last sequence number given out.", {}, self.journal.head
 
 

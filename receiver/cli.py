@@ -9,13 +9,16 @@ from receiver import __version__
 from receiver.errors import BadSignature, ConfigError, Malformed, ReceiverError, Unauthorized
 
 #: in the order in which a newcomer meets them; each is a module below ``receiver/commands``
-COMMANDS = ("demo", "serve", "check", "urls", "decode", "schema", "simulate", "send", "quarantine")
+COMMANDS = (
+    "demo", "serve", "check", "doctor", "urls", "decode", "schema", "simulate", "send", "quarantine", "dead", "replay",
+)  # fmt: skip
 _EPILOG = """\
 examples:
   receiver demo                                   watch a meeting pass through the real server; needs nothing
   receiver serve                                  listen on 127.0.0.1:8080, events to ./receiver-data and the terminal
   receiver serve --config receiver.toml           what you deploy
   receiver check --config receiver.toml           what is wrong with a config, before it matters
+  receiver doctor --config receiver.toml          journal, disk, clock, sinks, and a test delivery
   receiver urls --public-url https://example.org  the URLs for your vendor, and a create_bot body to paste
   receiver decode --vendor meetstream body.json   what a captured delivery means
 

@@ -7,11 +7,13 @@
     ├── Refused                the client may not, or asks for what is not there
     │   ├── Unauthorized       no token, a wrong token, a missing signature
     │   │   └── BadSignature   a signature is there and does not fit
+    │   ├── TooManyAttempts    the same, once too often from this address
     │   ├── NotFound           no such endpoint
     │   └── TooLarge           a body or message beyond the limit
     ├── Malformed              bytes that mean nothing: ``where`` is a field path or a byte offset
     │   ├── FrameTruncated     a length points past the end of the frame
     │   └── FrameInvalid       a frame of an unknown kind
+    ├── Overloaded             others' bodies fill the memory for them now: come back later
     └── JournalUnavailable     the journal cannot take bytes now: come back later
 
 A leaf exists only where a caller treats it differently. ``status`` is the HTTP answer, ``close_code`` the WebSocket
@@ -53,6 +55,13 @@ class BadSignature(Unauthorized):
     """A signature was shown and does not fit the body, the secret or the time."""
 
 
+class TooManyAttempts(Refused):
+    """No valid credential was shown, and this address has tried too often."""
+
+    status = 429
+    retryable = True
+
+
 class NotFound(Refused):
     """Nothing is served at this path."""
 
@@ -91,6 +100,14 @@ class FrameInvalid(Malformed):
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message, f"byte {offset}")
         self.offset = offset
+
+
+class Overloaded(ReceiverError):
+    """The memory for bodies that are under way is full now."""
+
+    status = 503
+    close_code = 1013
+    retryable = True
 
 
 class JournalUnavailable(ReceiverError):

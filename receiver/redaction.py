@@ -91,15 +91,13 @@ def redact_text(text: str) -> str:
 
     In a text that is itself an object or array, members and form fields with a secret name are taken out too.
     """
-    if text[:1] in ("{", "["):
-        text = _redact_members(text)
-    if len(text) < _SHORTEST_CHARS:
-        return text
-    lower = text.lower()
-    if not any(hint in lower for hint in _HINTS):
-        return text
-    text = _URL.sub(_redact_url, text)
-    return _CREDENTIAL.sub(REDACTED, text)
+    structured = text[:1] in ("{", "[")
+    if len(text) >= _SHORTEST_CHARS:
+        lower = text.lower()
+        if any(hint in lower for hint in _HINTS):
+            # before the members: an unquoted one ends at a blank, and a credential without its first word is not known
+            text = _CREDENTIAL.sub(REDACTED, _URL.sub(_redact_url, text))
+    return _redact_members(text) if structured else text
 
 
 def redact(value: Any) -> Any:
@@ -126,7 +124,7 @@ def redact_json(text: str) -> str:
 
 def redact_fields(text: str) -> str:
     """Text of any format without secrets, without members and form fields that have a secret name; ASCII goes in."""
-    return _FORM_FIELD.sub(_redact_field, redact_text(_redact_members(text)))
+    return _FORM_FIELD.sub(_redact_field, _redact_members(redact_text(text)))
 
 
 @lru_cache(maxsize=4096)
@@ -170,6 +168,8 @@ def _redact_members(text: str) -> str:
             if text[begin:position] not in _NO_VALUES:
                 parts += text[kept:begin], found["quote"], REDACTED, found["quote"]
                 kept = position
+            # what seemed to close the value may open the next name, where texts hold quotes of their own
+            position -= text[position - 1 : position] in ('"', "'") and position > begin
     return "".join([*parts, text[kept:]]) if parts else text
 
 

@@ -49,6 +49,16 @@ class ServerSettings(_Section, kw_only=True, frozen=True, forbid_unknown_fields=
     max_message_bytes: Positive = 16 << 20
     #: a request must be complete within this time
     request_timeout_s: Seconds = 30.0
+    #: bytes of bodies that are under way at any moment, of all clients together; beyond it they wait, then 503
+    max_inflight_bytes: Positive = 256 << 20
+    #: a new connection must show a complete head within this time
+    head_timeout_s: Seconds = 10.0
+    #: a connection without a request is closed after this time; longer than the proxy in front keeps it
+    idle_timeout_s: Seconds = 150.0
+    #: open connections; new ones beyond are told 503
+    max_connections: Positive = 20_000
+    #: failed credentials of an address, beyond which it is told 429; a valid one always passes; 0 = no limit
+    max_bad_tokens_per_minute: NotNegative = 60
     #: protocol pings on quiet sockets; a peer that does not answer is gone; 0 = none
     heartbeat_s: Seconds = 60.0
     #: a socket that comes back within this time continues its stream
@@ -261,6 +271,11 @@ def _check_server(server: ServerSettings, problems: list[str]) -> None:
         server.host.encode("idna")
     except UnicodeError:
         problems.append(f"server.host: found {shown('', server.host)}, allowed an IP address or a host name")
+    if server.max_inflight_bytes < 4 * server.max_body_bytes:
+        problems.append(
+            f"server.max_inflight_bytes: found {server.max_inflight_bytes}, allowed at least four times"
+            f" server.max_body_bytes = {server.max_body_bytes}"
+        )
     for given, missing in (("tls_cert_file", "tls_key_file"), ("tls_key_file", "tls_cert_file")):
         if getattr(server, given) and not getattr(server, missing):
             problems.append(f"server.{missing}: found nothing beside server.{given}, allowed both or none")

@@ -57,11 +57,16 @@ class SinkConfig(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Events in journal order, already filtered, with the sink's wishes for their form."""
+    """Events in journal order, already filtered, with the sink's wishes for their form.
+
+    ``late``: dead letters that are tried again. A sink that skips events behind those that it has must not skip these
+    in silence, for they would be gone: it refuses them (:class:`SinkRejected`).
+    """
 
     events: Sequence[Event]
     raw: bool = False
     secrets: bool = False
+    late: bool = False
 
     def json(self, event: Event) -> bytes:
         """One event as a CloudEvents JSON object, no line breaks."""

@@ -17,7 +17,7 @@ import structlog
 from msgspec import Meta, structs
 
 from receiver.events import Event
-from sinks.base import Batch, SinkConfig, SinkNotConnected
+from sinks.base import Batch, SinkConfig, SinkNotConnected, SinkRejected
 from sinks.filelog import LineFile, make_folder, naming
 from sinks.filepath import DAY_NS, PathTemplate, date_text
 from sinks.filetidy import Tidier
@@ -118,12 +118,15 @@ class _Files:
     def write(self, batch: Batch) -> None:
         """Append the batch file by file; a file that has a line already does not get it again."""
         now_s = time.monotonic()
+        refused: list[Event] = []
         for path, events in self._by_path(batch.events):
-            self._append(path, structs.replace(batch, events=events), now_s)
+            refused += self._append(path, structs.replace(batch, events=events), now_s)
         try:
             self._look_after(max(event.received_ns for event in batch.events) // DAY_NS, now_s)
         except OSError as error:  # the batch is safe; this is tried again with the next one
             self._log.warning("sink.file.close_failed", error=str(error))
+        if refused:
+            raise SinkRejected("its file goes on behind it already, and lines are never put between others", refused)
 
     def close(self) -> None:
         """Close every file, then wait for the compression under way."""
@@ -139,12 +142,16 @@ class _Files:
             groups.setdefault(self._template.path(event), []).append(event)
         return groups.items()
 
-    def _append(self, path: Path, batch: Batch, now_s: float) -> None:
+    def _append(self, path: Path, batch: Batch, now_s: float) -> list[Event]:
+        """Append what belongs behind the file's last line; of a late batch, the others are refused and returned."""
         file = self._file(path, now_s)
-        events = batch.events
+        events, refused = batch.events, list[Event]()
         if events[0].sequence <= file.last:
             events = [event for event in events if event.sequence > file.last]
-            self._count_repeats(len(batch.events) - len(events))
+            if batch.late:
+                refused = [event for event in batch.events if event.sequence <= file.last]
+            else:
+                self._count_repeats(len(batch.events) - len(events))
         lines = [batch.json(event) + b"\n" for event in events]
         begin = 0
         for cut in [*self._cuts(file, lines, events), len(lines)]:
@@ -154,6 +161,7 @@ class _Files:
                 self._finish(file)
                 file = self._file(path, now_s)
             begin = cut
+        return refused
 
     def _cuts(self, file: LineFile, lines: Sequence[bytes], events: Sequence[Event]) -> list[int]:
         """The indices of the lines that begin a new file: a matter of the lines alone, however they are batched."""

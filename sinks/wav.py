@@ -74,7 +74,7 @@ class WavSink:
 
     async def write(self, batch: Batch) -> None:
         """Write the audio of ``batch``. Raises ``SinkRejected`` for what is no PCM, ``OSError`` from the disk."""
-        refused = await self._in_thread(lambda: self._write(batch.events))
+        refused = await self._in_thread(lambda: self._write(batch.events, late=batch.late))
         if refused:
             reasons = sorted({reason for _, reason in refused})
             raise SinkRejected(f"{len(refused)} events: {'; '.join(reasons[:3])}", [event for event, _ in refused])
@@ -100,13 +100,14 @@ class WavSink:
         if not os.access(root, os.W_OK | os.X_OK):
             raise SinkNotConnected(f"may not write into the folder {root}")
 
-    def _write(self, events: Sequence[Event]) -> list[tuple[Event, str]]:
-        """Write; return the refused events with reasons."""
+    def _write(self, events: Sequence[Event], *, late: bool) -> list[tuple[Event, str]]:
+        """Write; return the refused events with reasons. Of ``late`` ones, those that the files have gone past, too."""
         refused: list[tuple[Event, str]] = []
         chunks: dict[StreamKey, list[Chunk]] = {}
         for event in events:
             if event.type == "audio.chunk":
-                self._sort_in(event, chunks, refused)
+                if self._sort_in(event, chunks, refused) and late:
+                    refused.append((event, "its file goes on behind it already"))
             elif isinstance(event.data, StreamOpened) and event.data.channel == "audio" and not event.data.resumes:
                 self._remember_opening(event)
         for key, new in chunks.items():
@@ -120,24 +121,28 @@ class WavSink:
         self._forget_idle()
         return refused
 
-    def _sort_in(self, event: Event, chunks: dict[StreamKey, list[Chunk]], refused: list[tuple[Event, str]]) -> None:
+    def _sort_in(self, event: Event, chunks: dict[StreamKey, list[Chunk]], refused: list[tuple[Event, str]]) -> bool:
+        """Whether the stream's file has the chunk, or has gone past it: then it is left out."""
         key = stream_key(event)
         try:
             chunk = decode_chunk(event)
         except ValueError as error:
             refused.append((event, str(error)))
-            return
+            return False
         if key not in self._streams:
             paths = self._paths.candidates(key, event.received_ns)
             owner = owner_digest(self._name, key)
             self._streams[key] = Stream(owner, paths, self._config.rate_hz, self._options, self._files)
         self._used_s[key] = time.monotonic()
-        if not self._streams[key].mark.covers(event) and len(chunk.samples):
+        if self._streams[key].mark.covers(event):
+            return True
+        if len(chunk.samples):
             chunks.setdefault(key, []).append(chunk)
+        return False
 
     def _remember_opening(self, event: Event) -> None:
-        self._opened.pop((event.source, event.subject), None)
-        self._opened[event.source, event.subject] = event.sequence
+        before = self._opened.pop((event.source, event.subject), 0)
+        self._opened[event.source, event.subject] = max(before, event.sequence)
         if len(self._opened) > _REMEMBERED_OPENINGS:
             del self._opened[next(iter(self._opened))]
 

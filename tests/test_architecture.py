@@ -45,7 +45,8 @@ RULES = (
     Rule("receiver.journal", ours=(*BASE, "receiver.journal"), never=("aiohttp", "websockets")),
     Rule(
         "receiver.delivery",
-        ours=(*BASE, BOOKS, "receiver.delivery", "receiver.journal.base", "receiver.journal.state", "sinks.base"),
+        ours=(*BASE, BOOKS, "receiver.delivery", "receiver.journal.base", "receiver.journal.dead",
+              "receiver.journal.state", "sinks.base"),
         never=("aiohttp", "websockets"),
     ),
     Rule("receiver.ingress", never=("receiver.live", "receiver.app")),

@@ -99,8 +99,8 @@ def _findings(settings: Settings, sinks: dict[str, Sink]) -> Iterator[Finding]:
     if not sinks:
         yield Finding("warn", "sinks", "found none: deliveries are journalled and go nowhere")
     if disk.verdict != "bad":
-        with _no_new_folders(settings.data_dir):
-            yield from asyncio.run(_reach(sinks))
+        with no_new_folders(settings.data_dir):
+            yield from asyncio.run(reach(sinks))
 
 
 def _check_endpoint(one: Endpoint) -> Finding:
@@ -162,7 +162,7 @@ def _check_disk(settings: Settings) -> Finding:
 
 
 @contextlib.contextmanager
-def _no_new_folders(data_dir: Path) -> Iterator[None]:
+def no_new_folders(data_dir: Path) -> Iterator[None]:
     """Opening a sink may make its folder. Made by another user than the server's, it would lock the server out."""
     before = _folders(data_dir)
     try:
@@ -177,7 +177,8 @@ def _folders(root: Path) -> set[str]:
     return {folder for folder, _, _ in os.walk(root)}
 
 
-async def _reach(sinks: dict[str, Sink]) -> list[Finding]:
+async def reach(sinks: dict[str, Sink]) -> list[Finding]:
+    """Open and close each sink, all at once; below :func:`no_new_folders`."""
     return await asyncio.gather(*(_reach_one(name, sink) for name, sink in sinks.items()))
 
 

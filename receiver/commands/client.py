@@ -2,15 +2,18 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 
 from receiver.secretfiles import Runtime, read_runtime
 
 #: in place of the process number of a server that was named by its URL
 ELSEWHERE = 0
+_LINE_BYTES = 1 << 20
 
 
 def post(runtime: Runtime, path: str, body: dict[str, Any], timeout_s: float = 30.0) -> tuple[int, dict[str, Any]]:
@@ -32,6 +35,30 @@ def post(runtime: Runtime, path: str, body: dict[str, Any], timeout_s: float = 3
             if not isinstance(answer, dict):
                 raise ValueError(f"status {reply.status} without a JSON object: no receiver")
             return reply.status, answer
+
+    return asyncio.run(call())
+
+
+def stream(runtime: Runtime, path: str, body: Any, hear: Callable[[dict[str, Any]], None]) -> int:
+    """POST an order that is answered with JSON lines; ``hear`` is called with each of them. The status of the answer.
+
+    Raises ``aiohttp.ClientError``, ``TimeoutError``; ``ValueError`` where a line is no JSON object.
+    """
+
+    async def call() -> int:
+        headers = {"Authorization": f"Bearer {runtime.token}", "Content-Type": "application/json"}
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=30, sock_read=60)
+        verify = runtime.pid == ELSEWHERE
+        async with (
+            aiohttp.ClientSession(timeout=timeout, headers=headers, read_bufsize=_LINE_BYTES) as client,
+            client.post(runtime.url + path, data=msgspec.json.encode(body), ssl=verify, allow_redirects=False) as reply,
+        ):
+            async for line in reply.content:
+                told = msgspec.json.decode(line)
+                if not isinstance(told, dict):
+                    raise ValueError(f"status {reply.status} without a JSON object: no receiver")
+                hear(told)
+            return reply.status
 
     return asyncio.run(call())
 

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import errno
+import gc
 import os
 import signal
 import sqlite3
@@ -21,6 +22,8 @@ from receiver.telemetry import log as logs
 log = structlog.get_logger()
 #: beyond ``server.drain_s``, for closing files: then a sink that is stuck is left behind
 _GRACE_S = 5.0
+#: full collections are rare: with 10,000 connections open, each stops everything for 100 to 200 ms
+_COLLECT = (10_000, 20, 20)
 _EPILOG = """\
 examples:
   receiver serve                          defaults: 127.0.0.1:8080, ./receiver-data, sinks stdout and file
@@ -57,6 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 async def serve(settings: Settings) -> int:
     """Start, wait for a signal, stop."""
+    gc.set_threshold(*_COLLECT)
     receiver = Receiver(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -1,34 +1,47 @@
-"""HTTP deliveries: limits and credentials first, then the body, then the journal, then the answer."""
+"""HTTP deliveries: limits and credentials first, then the body, then the journal, then the answer.
+
+A body with a ``Content-Encoding`` is inflated first; the signature, the journal and the decoder see what it says. One
+that cannot be inflated goes as it was sent, into quarantine.
+"""
 
 import asyncio
 import time
 from collections.abc import Mapping
+from typing import Literal
 
 import orjson
 from aiohttp import web
 
-from receiver.errors import BadSignature, TooLarge, Unauthorized
+from receiver.errors import BadSignature, Malformed, Overloaded, TooLarge, Unauthorized
+from receiver.ingress.body import inflate, read_body
 from receiver.ingress.guard import Guard, Target
 from receiver.ingress.intake import Intake, Outcome
+from receiver.ingress.limits import Budget, Hold
 from receiver.record import Record
 from receiver.redaction import is_secret_key
+from receiver.settings import ServerSettings
+from receiver.telemetry.ledger import Intake as Book
 from receiver.telemetry.ledger import Ledger
 from receiver.vendors import vendor_named
 
 _ANSWERS = {fate: b'{"status":"%s"}\n' % fate.encode() for fate in ("accepted", "duplicate", "quarantined")}
 _JSON = {"Content-Type": "application/json"}
 _METHODS = frozenset({"POST", "PUT"})
+#: longest wait for memory and for the journal's queue; beyond it the client may as well come again
+_MOST_WAIT_S = 10.0
 
 
 class Deliveries:
     """Handles vendor POSTs."""
 
-    def __init__(self, guard: Guard, intake: Intake, ledger: Ledger, max_body_bytes: int, timeout_s: float) -> None:
+    def __init__(self, guard: Guard, intake: Intake, ledger: Ledger, server: ServerSettings) -> None:
         self._guard = guard
         self._intake = intake
         self._ledger = ledger
-        self._max_body_bytes = max_body_bytes
-        self._timeout_s = timeout_s
+        self._max_body_bytes = server.max_body_bytes
+        self._timeout_s = server.request_timeout_s
+        self._wait_s = min(_MOST_WAIT_S, server.request_timeout_s)
+        self.budget = Budget(server.max_inflight_bytes, self._wait_s)
 
     def admit(self, request: web.BaseRequest) -> Target:
         """Endpoint and credential, from the head alone; whoever is refused here has cost nothing but the head."""
@@ -38,7 +51,9 @@ class Deliveries:
         try:
             self._guard.require(target, any(name.lower().endswith("signature") for name in request.headers))
             if (request.content_length or 0) > self._max_body_bytes:
-                raise self._too_large()
+                raise TooLarge(
+                    f"the body is larger than the limit of {self._max_body_bytes} bytes (server.max_body_bytes)"
+                )
         except (Unauthorized, TooLarge):
             self._count_refused(target)
             raise
@@ -49,17 +64,14 @@ class Deliveries:
         if request.method not in _METHODS:
             raise web.HTTPMethodNotAllowed(request.method, sorted(_METHODS))
         target = self.admit(request)
+        with self.budget.hold() as hold:
+            return await self._take(request, target, hold)
+
+    async def _take(self, request: web.BaseRequest, target: Target, hold: Hold) -> web.Response:
         endpoint = target.endpoint
         book = self._ledger.endpoint(endpoint.vendor, endpoint.name)
-        try:
-            async with asyncio.timeout(self._timeout_s):
-                body = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            self._count_refused(target)
-            raise self._too_large() from None
-        except TimeoutError:
-            self._count_refused(target)
-            raise web.HTTPRequestTimeout(text="the body did not arrive in time") from None
+        body, fault = await self._read(request, hold, book)
+        await self._room(book)
         received_ns = time.time_ns()
         book.received += 1
         book.bytes += len(body)
@@ -71,7 +83,7 @@ class Deliveries:
             payload=body,
             received_ns=received_ns,
             subject=target.subject,
-            headers=_kept_headers(request.headers),
+            headers=_kept_headers(request.headers, inflated=not fault),
         )
         trusted = target.authorized and bool(endpoint.tokens)
         try:
@@ -83,8 +95,46 @@ class Deliveries:
             else:
                 book.refused += 1
             raise
-        outcome = await self._intake.accept(record, book)
+        if fault:
+            outcome = await self._intake.quarantine(record, fault, book)
+        else:
+            outcome = await self._intake.accept(record, book)
         return _answer(outcome, trusted=trusted or signed)
+
+    async def _read(self, request: web.BaseRequest, hold: Hold, book: Book) -> tuple[bytes, str]:
+        """The body, inflated; or as it was sent, and why it does not inflate."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                body = await read_body(request, hold, self._max_body_bytes)
+                try:
+                    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+                    return await inflate(body, encoding, hold, self._max_body_bytes), ""
+                except Malformed as problem:
+                    return body, str(problem)
+        except TooLarge:
+            _count(book, "refused")
+            raise
+        except Overloaded:
+            _count(book, "failed")
+            raise
+        except TimeoutError:
+            if hold.short:  # it was we who did not take more of it
+                _count(book, "failed")
+                raise Overloaded("there was no memory for the body, come back later") from None
+            _count(book, "refused")
+            raise web.HTTPRequestTimeout(text="the body did not arrive in time") from None
+        except (ConnectionError, web.RequestPayloadError):
+            _count(book, "refused")
+            raise web.HTTPBadRequest(text="the body did not arrive as a whole") from None
+
+    async def _room(self, book: Book) -> None:
+        """Wait until the journal has room for more. Raises ``Overloaded``."""
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await self._intake.journal.room()
+        except TimeoutError:
+            _count(book, "failed")
+            raise Overloaded("the journal is behind with what it was given, come back later") from None
 
     def _verify(self, target: Target, headers: Mapping[str, str], body: bytes, received_ns: int) -> bool:
         """Whether a valid signature was shown. Raises where one is wrong, or missing and nothing else was shown."""
@@ -100,13 +150,13 @@ class Deliveries:
             raise Unauthorized("missing signature: this endpoint takes signed deliveries, or a token in its URL")
         return result == "valid"
 
-    def _too_large(self) -> TooLarge:
-        return TooLarge(f"the body is larger than the limit of {self._max_body_bytes} bytes (server.max_body_bytes)")
-
     def _count_refused(self, target: Target) -> None:
-        book = self._ledger.endpoint(target.endpoint.vendor, target.endpoint.name)
-        book.received += 1
-        book.refused += 1
+        _count(self._ledger.endpoint(target.endpoint.vendor, target.endpoint.name), "refused")
+
+
+def _count(book: Book, fate: Literal["refused", "failed"]) -> None:
+    book.received += 1
+    setattr(book, fate, getattr(book, fate) + 1)
 
 
 def _answer(outcome: Outcome, *, trusted: bool) -> web.Response:
@@ -117,10 +167,12 @@ def _answer(outcome: Outcome, *, trusted: bool) -> web.Response:
     return web.Response(body=body, status=200 if trusted else 400, headers=_JSON)
 
 
-def _kept_headers(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """What the journal keeps of the head: everything but credentials. A signature is none: it can be checked again."""
+def _kept_headers(headers: Mapping[str, str], *, inflated: bool) -> tuple[tuple[str, str], ...]:
+    """What the journal keeps of the head: everything but credentials, and what is true of the bytes that it holds. A
+    signature is no credential: it can be checked again."""
     return tuple(
         (name.lower(), value)
         for name, value in headers.items()
-        if name.lower().endswith("signature") or not is_secret_key(name)
+        if not (inflated and name.lower() == "content-encoding")
+        and (name.lower().endswith("signature") or not is_secret_key(name))
     )

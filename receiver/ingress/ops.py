@@ -11,6 +11,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from receiver.errors import Malformed, Unauthorized
+from receiver.ingress.orders import Orders
 from receiver.ingress.websocket import Sockets
 from receiver.telemetry.ledger import Ledger
 from receiver.telemetry.metrics import render
@@ -44,7 +45,9 @@ class Ops:
         own: CollectorRegistry,
         admin_tokens: Iterable[str],
         retry: Callable[[int], Awaitable[str]],
+        orders: Callable[[Callable[[web.Request], None]], Orders],
     ) -> None:
+        """``orders`` is given what raises ``Unauthorized`` for a request without an admin token."""
         self._data_dir = data_dir
         self._min_free_bytes = min_free_bytes
         self._journal = journal
@@ -53,6 +56,7 @@ class Ops:
         self._own = own
         self._admin_tokens = [token.encode() for token in admin_tokens if token]
         self._retry = retry
+        self.orders = orders(self._require_admin)
         self.draining = False
 
     async def healthz(self, request: web.Request) -> web.Response:
@@ -68,8 +72,11 @@ class Ops:
             "serving": "draining" if self.draining else "ok",
         }
         ready = all(value == "ok" for value in checks.values())
+        dead = self.orders.dead.counts
         sinks = {
-            name: book.error or ("ok" if book.connected else "connecting") for name, book in self._ledger.sinks.items()
+            name: (book.error or ("ok" if book.connected else "connecting"))
+            + (f"; {dead[name]} dead letters" if dead.get(name) else "")
+            for name, book in self._ledger.sinks.items()
         }
         body = {"status": "ready" if ready else "not ready", "checks": checks, "sinks": sinks}
         return web.json_response(body, status=200 if ready else 503)
@@ -84,7 +91,11 @@ class Ops:
         """``POST /api/send`` {bot, command, arguments}: carry out a command at a bot."""
         self._require_admin(request)
         try:
-            order = msgspec.json.decode(await request.read(), type=_Command)
+            body = await request.read()
+        except (ConnectionError, web.RequestPayloadError) as error:
+            raise Malformed("the body did not arrive as a whole") from error
+        try:
+            order = msgspec.json.decode(body, type=_Command)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise Malformed(str(error)) from error
         sent = await self._sockets.send(order.bot, order.command, order.arguments)

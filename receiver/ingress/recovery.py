@@ -46,8 +46,7 @@ async def close_lost_streams(state: State, journal: SqliteJournal, streams: Stre
             age_s = (time.time_ns() - closing.received_ns) / 1e9
             streams.remember(key, Ended(closing.connection, closing.state, time.monotonic() - age_s))
         state.stream_closed(closing.connection)
-    notes = {name: msgspec.msgpack.decode(packed, type=StreamNote) for name, packed in state.open_streams.items()}
-    lost = past.opened | notes
+    lost = past.opened | _notes(state)
     last = await asyncio.to_thread(_last_messages, journal, set(lost)) if lost else {}
     for note in sorted(lost.values(), key=lambda note: note.opened_ns):
         message = last.get(note.connection)
@@ -61,6 +60,17 @@ async def close_lost_streams(state: State, journal: SqliteJournal, streams: Stre
             log.error("stream.closing.failed", connection=note.connection, error=str(problem))
         else:
             state.stream_closed(note.connection)
+
+
+def _notes(state: State) -> dict[str, StreamNote]:
+    notes = {}
+    for name, packed in list(state.open_streams.items()):
+        try:
+            notes[name] = msgspec.msgpack.decode(packed, type=StreamNote)
+        except (msgspec.MsgspecError, UnicodeDecodeError, TypeError) as error:  # a damaged row: no reason not to start
+            log.error("stream.note.damaged", connection=name, error=str(error))
+            state.stream_closed(name)
+    return notes
 
 
 def _read_past(journal: SqliteJournal) -> _Past:

@@ -104,7 +104,7 @@ class Stream:
             clean=clean,
             messages=self.messages,
             bytes=self.bytes,
-            duration_s=round((time.time_ns() - self._note.opened_ns) / 1e9, 3),
+            duration_s=round(max(0, time.time_ns() - self._note.opened_ns) / 1e9, 3),
         )
         try:
             await asyncio.shield(self._submit_fact("closed", _encode(fact), session.snapshot()))

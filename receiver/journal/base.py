@@ -29,6 +29,13 @@ class Journal(Protocol):
         """Records behind the number ``after`` in order, from memory or disk, and the number up to which that is all.
         ``media``: with those of the media lane. A reader's next ``after`` is the second value."""
 
+    async def reread(self, after: int, upto: int, *, media: bool, limit_bytes: int) -> tuple[Sequence[Record], int]:
+        """Like ``read``, as far as ``upto``, and from disk: the records come without events, with their raw bytes."""
+
+    async def since(self, received_ns: int, *, media: bool) -> int:
+        """A number before everything that was received since ``received_ns`` (nanoseconds since the epoch), as near to
+        it as can be told without reading the journal."""
+
     async def wait(self, after: int, *, media: bool) -> None:
         """Return when there is something behind ``after``, which may turn out to be nothing for this reader."""
 

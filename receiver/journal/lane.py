@@ -10,16 +10,16 @@ import queue
 import sqlite3
 import threading
 import time
-from bisect import bisect_right
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 import structlog
 
 from receiver.errors import JournalUnavailable
-from receiver.journal.segment import SUFFIX, Segment, SegmentReader, delete_record, file_bytes, remove, sync_directory
+from receiver.journal.segment import SUFFIX, Segment, file_bytes, is_damage, remove
+from receiver.journal.shelf import Shelf
 from receiver.journal.tail import Tail
 from receiver.record import Record
 
@@ -27,7 +27,6 @@ log = structlog.get_logger()
 _CLOSE = None
 _GROUP_RECORDS = 4096
 _GROUP_BYTES = 16 << 20
-_ALL = (1 << 63) - 1
 
 
 class LaneLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,18 +41,14 @@ class LaneLimits(msgspec.Struct, frozen=True, kw_only=True):
     pending_bytes: int = 32 << 20
 
 
-class Lane:
+class Lane(Shelf):
     """Built and used on the event loop; ``read_disk``, ``trim`` and ``newest_keys`` may run in any thread."""
 
     def __init__(self, name: str, folder: Path, limits: LaneLimits, changed: Callable[[], None]) -> None:
-        self.name = name
         self.error: str | None = None
-        self._folder = folder
+        super().__init__(name, folder)
         self._limits = limits
         self._changed = changed
-        self._lock = threading.Lock()  # guards _paths and _segment's identity, never held over I/O of a commit
-        self._paths: list[Path] = []
-        self._segment: Segment | None = None
         self._queue: queue.SimpleQueue[tuple[Record, asyncio.Future[None]] | None] = queue.SimpleQueue()
         self._pending: deque[int] = deque()
         self._pending_bytes = 0
@@ -65,7 +60,7 @@ class Lane:
         self.positions = 0
         self._last_sync_s = 0.0
         self._closers: list[threading.Thread] = []
-        self.head = self._open_folder()
+        self.head, self._segment = self._open_folder()
         self.tail = Tail(limits.tail_bytes, self.head)
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name=f"journal-{name}", daemon=True)
@@ -136,7 +131,7 @@ class Lane:
         while (group := self._next_group()) is not None:
             error: str | None = None
             try:
-                self._commit([record for record, _ in group])
+                self._commit_somewhere([record for record, _ in group])
             except (sqlite3.Error, OSError) as problem:
                 error = str(problem)
                 log.error("journal.commit.failed", lane=self.name, records=len(group), error=error)
@@ -165,6 +160,18 @@ class Lane:
             group.append(item)
             size += len(item[0].payload)
         return group
+
+    def _commit_somewhere(self, records: list[Record]) -> None:
+        """Commit; where the file turns out to be damaged, once more into a new one: the vendor will not come again."""
+        try:
+            self._commit(records)
+        except sqlite3.DatabaseError as problem:
+            if not is_damage(problem) or self._segment is None:
+                raise
+            name = self._segment.path.name
+            log.error("journal.segment.damaged", lane=self.name, file=name, error=str(problem), found="at a commit")
+            self._segment.written_bytes = self._limits.segment_bytes
+            self._commit(records)
 
     def _commit(self, records: list[Record]) -> None:
         segment = self._segment
@@ -203,73 +210,6 @@ class Lane:
 
     # ---- in any thread
 
-    def read_disk(self, after: int, upto: int, limit_bytes: int) -> tuple[list[Record], int]:
-        """Like ``Tail.read``, from the files. A damaged file is passed over, said in the log."""
-        found: list[Record] = []
-        size = 0
-        for path in self._paths_from(after):
-            try:
-                reader = SegmentReader(path)
-            except sqlite3.Error as problem:
-                if path.exists():
-                    log.error("journal.segment.unreadable", lane=self.name, file=path.name, error=str(problem))
-                continue
-            try:
-                for record in reader.read(after, upto):
-                    found.append(record)
-                    size += len(record.payload) + 256
-                    if size >= limit_bytes:
-                        return found, record.last_seq
-            except sqlite3.Error as problem:
-                log.error("journal.segment.damaged", lane=self.name, file=path.name, error=str(problem))
-            finally:
-                reader.close()
-        return found, upto
-
-    def newest_keys(self, newest: int) -> list[tuple[bytes, int, bytes]]:
-        """``(key, seq, packed meta)`` of the newest records with a key, oldest first."""
-        found: list[tuple[bytes, int, bytes]] = []
-        for path in reversed(self._paths_from(0)):
-            if len(found) >= newest:
-                break
-            try:
-                reader = SegmentReader(path)
-                try:
-                    found = reader.keys(newest - len(found)) + found
-                finally:
-                    reader.close()
-            except sqlite3.Error as problem:
-                log.error("journal.segment.damaged", lane=self.name, file=path.name, error=str(problem))
-        return found
-
-    def positions_behind(self, after: int) -> int:
-        """How many sequence numbers are taken behind ``after``: what a cursor there still has to do."""
-        return sum(self._positions_in(path, after) for path in self._paths_from(after))
-
-    def delete(self, seq: int) -> bool:
-        """Remove one record from its file; whether it was there."""
-        return any(delete_record(path, seq) for path in self._paths_from(seq - 1)[:1])
-
-    def disk_bytes(self) -> int:
-        """What the lane takes on disk."""
-        return sum(file_bytes(path) for path in self._paths_from(0))
-
-    def newest(self, limit_bytes: int) -> Iterator[Record]:
-        """Records of the newest files, about ``limit_bytes`` of them at the end of the lane, oldest first."""
-        paths, size = self._paths_from(0), 0
-        first = len(paths)
-        while first > 0 and size < limit_bytes:
-            first -= 1
-            size += file_bytes(paths[first])
-        for path in paths[first:]:
-            reader = SegmentReader(path)
-            try:
-                yield from reader.read(0, _ALL)
-            except sqlite3.Error as problem:
-                log.error("journal.segment.damaged", lane=self.name, file=path.name, error=str(problem))
-            finally:
-                reader.close()
-
     def trim(self, now_s: float, cursors: Mapping[str, int]) -> tuple[int, dict[str, int]]:
         """Delete the oldest closed files that are beyond size or age. How many, and what each cursor lost by it."""
         paths = self._paths_from(0)
@@ -280,7 +220,8 @@ class Lane:
             if total <= self._limits.max_bytes and now_s - _written_s(path) <= self._limits.max_age_s:
                 break
             for name, cursor in cursors.items():
-                lost[name] += self._positions_in(path, cursor)
+                with contextlib.suppress(sqlite3.Error):  # retention goes on whether it can be counted or not
+                    lost[name] += self._positions_in(path, cursor)
             with self._lock:
                 self._paths.remove(path)
             remove(path)
@@ -288,52 +229,6 @@ class Lane:
             removed += 1
         return removed, lost
 
-    def _positions_in(self, path: Path, after: int) -> int:
-        try:
-            reader = SegmentReader(path)
-            try:
-                return reader.positions(after)
-            finally:
-                reader.close()
-        except (sqlite3.Error, msgspec.MsgspecError) as problem:
-            log.error("journal.segment.damaged", lane=self.name, file=path.name, error=str(problem))
-            return 0
-
-    def _paths_from(self, after: int) -> list[Path]:
-        """Files that may hold numbers behind ``after``, oldest first."""
-        with self._lock:
-            paths = self._paths
-            index = bisect_right(paths, after + 1, key=lambda path: int(path.stem))
-            return paths[max(0, index - 1) :]
-
-    def _open_folder(self) -> int:
-        """Find the files, set damaged ones aside, go on in the newest; the last number on disk."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        sync_directory(self._folder.parent)
-        self._paths = sorted(path for path in self._folder.glob("*" + SUFFIX) if path.stem.isdecimal())
-        while self._paths:
-            path = self._paths[-1]
-            try:
-                segment = Segment(path)
-                last = segment.last_record()
-            except (sqlite3.DatabaseError, msgspec.MsgspecError) as problem:
-                if isinstance(problem, sqlite3.OperationalError):
-                    raise
-                self._set_aside(path, str(problem))
-                continue
-            self._segment = segment
-            return last.last_seq if last is not None else int(path.stem) - 1
-        return 0
-
-    def _set_aside(self, path: Path, problem: str) -> None:
-        aside = path.with_name(path.name + f".damaged-{time.time_ns()}")
-        log.error("journal.segment.set_aside", lane=self.name, file=path.name, to=aside.name, error=problem)
-        for suffix in ("", "-wal"):
-            part = path.with_name(path.name + suffix)
-            if part.exists():
-                part.rename(aside.with_name(aside.name + suffix))
-        path.with_name(path.name + "-shm").unlink(missing_ok=True)
-        self._paths.remove(path)
 
 
 def _written_s(path: Path) -> float:

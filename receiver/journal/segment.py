@@ -11,56 +11,20 @@ from pathlib import Path
 
 import msgspec
 
-from receiver.record import Kind, Record
+from receiver.journal.row import Row, count_of, damaged_row, decode_row, encode_row, key_facts
+from receiver.record import Record
 
-_SCHEMA = (
+SCHEMA = (
     "CREATE TABLE IF NOT EXISTS record"
     "(seq INTEGER PRIMARY KEY, key BLOB NOT NULL, meta BLOB NOT NULL, payload BLOB NOT NULL)"
 )
 _INSERT = "INSERT INTO record VALUES (?, ?, ?, ?)"
-_SELECT = "SELECT seq, key, meta, payload FROM record WHERE seq > ? AND seq <= ? ORDER BY seq"
+_SELECT = "SELECT seq, key, meta, payload FROM record WHERE seq > ? ORDER BY seq"
+_SELECT_SMALL = "SELECT seq, key, meta, x'' FROM record WHERE seq > ? ORDER BY seq"
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_TOOBIG)
+_NO_ROW: Row = 0, b"", b"", b""
+ALL = (1 << 63) - 1
 SUFFIX = ".db"
-
-
-class _Meta(msgspec.Struct, array_like=True):
-    """The small columns of a record in one. New fields go to the end, with a default: old files stay readable."""
-
-    vendor: str
-    endpoint: str
-    kind: Kind
-    received_ns: int
-    count: int
-    channel: str
-    connection: str
-    subject: str
-    headers: tuple[tuple[str, str], ...]
-    repeat: int
-    state: bytes
-    reason: str
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Meta).decode
-
-
-def encode_row(record: Record) -> tuple[int, bytes, bytes, bytes]:
-    """A record as a row of the table."""
-    meta = _Meta(
-        record.vendor, record.endpoint, record.kind, record.received_ns, record.count, record.channel,
-        record.connection, record.subject, record.headers, record.repeat, record.state, record.reason,
-    )  # fmt: skip
-    return record.seq, record.key, _encode(meta), record.payload
-
-
-def decode_row(row: tuple[int, bytes, bytes, bytes]) -> Record:
-    """The record of a row. Raises ``msgspec.MsgspecError`` on damaged bytes."""
-    seq, key, packed, payload = row
-    meta = _decode(packed)
-    return Record(
-        vendor=meta.vendor, endpoint=meta.endpoint, kind=meta.kind, payload=payload, received_ns=meta.received_ns,
-        channel=meta.channel, connection=meta.connection, subject=meta.subject, headers=meta.headers, key=key,
-        repeat=meta.repeat, state=meta.state, reason=meta.reason, seq=seq, count=meta.count,
-    )  # fmt: skip
 
 
 class Segment:
@@ -76,7 +40,7 @@ class Segment:
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA wal_autocheckpoint = 0")
-            self._db.execute(_SCHEMA)
+            self._db.execute(SCHEMA)
         except sqlite3.Error:
             self._db.close()
             raise
@@ -100,10 +64,9 @@ class Segment:
         # a WAL page is written anew by each commit that touches it: small commits fill the disk long before the rows do
         self.written_bytes = self._folded_bytes + self._wal.stat().st_size
 
-    def last_record(self) -> Record | None:
-        """The newest record, or ``None`` in an empty file."""
-        row = self._db.execute("SELECT seq, key, meta, payload FROM record ORDER BY seq DESC LIMIT 1").fetchone()
-        return None if row is None else decode_row(row)
+    def sound(self) -> bool:
+        """Whether every page is where it belongs (reads the whole file). One that is not is no longer written to."""
+        return _is_sound(self._db)
 
     def close(self) -> None:
         """Fold the WAL into the file and let go. May take a while: not for the commit path."""
@@ -121,43 +84,147 @@ class Segment:
 
 
 class SegmentReader:
-    """A file open for reading, also while another process writes it."""
+    """A file open for reading, also while another process writes it. What is damaged in it is passed over."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mode: str = "mode=rw") -> None:
+        """Raises ``sqlite3.DatabaseError`` where the file is no database at all."""
         self.path = path
-        self._db = sqlite3.connect(path.absolute().as_uri() + "?mode=rw", uri=True, check_same_thread=False, timeout=10)
-        self._db.execute("PRAGMA query_only = ON")
+        #: what was found unreadable so far, one sentence each
+        self.damage: list[str] = []
+        self._db = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, check_same_thread=False, timeout=10)
+        try:
+            self._db.execute("PRAGMA query_only = ON")
+            self._db.execute("SELECT 1 FROM record LIMIT 0").fetchone()
+        except UnicodeDecodeError as problem:  # of SQLite's message, which cites the damaged text
+            self._db.close()
+            raise sqlite3.DatabaseError("its schema is damaged") from problem
+        except sqlite3.Error as problem:
+            self._db.close()
+            if problem.sqlite_errorcode == sqlite3.SQLITE_ERROR:
+                raise sqlite3.DatabaseError("it holds no table of records") from problem
+            raise
 
     def read(self, after: int, upto: int) -> Iterator[Record]:
-        """Records with ``after < seq <= upto`` in order. Raises ``sqlite3.DatabaseError`` where the file is damaged."""
-        for row in self._db.execute(_SELECT, (after, upto)):
+        """Records with ``after < seq <= upto`` in order; kind ``damaged`` stands for one whose payload is not what was
+        written. Rows whose number is in doubt and pages that cannot be read are left out and noted in ``damage``.
+        Raises ``sqlite3.Error`` for what is no damage."""
+        last = after
+        for row in self._rows(_SELECT, after):
             try:
-                yield decode_row(row)
-            except msgspec.MsgspecError as error:
-                raise sqlite3.DatabaseError(f"record {row[0]}: {error}") from error
+                record = decode_row(row)
+            except msgspec.MsgspecError as problem:
+                stand_in = damaged_row(row, str(problem))
+                if stand_in is None:  # its number may be wrong, too: it decides nothing
+                    self.damage.append(f"one record behind {last} cannot be read: {problem}")
+                    continue
+                record = stand_in
+            if record.seq > upto:
+                return
+            if record.seq > last:
+                last = record.seq
+                yield record
 
-    def keys(self, newest: int) -> list[tuple[bytes, int, bytes]]:
-        """``(key, seq, packed meta)`` of the ``newest`` records that have a key, oldest first."""
-        rows = self._db.execute(
-            "SELECT key, seq, meta FROM record WHERE length(key) > 0 ORDER BY seq DESC LIMIT ?", (newest,)
-        ).fetchall()
-        rows.reverse()
-        return rows
+    def keys(self, newest: int) -> list[tuple[bytes, int, int, int]]:
+        """``(key, seq, received_ns, repeat)`` of the ``newest`` records that have a key, oldest first, as far as they
+        can be read. Raises ``sqlite3.Error`` for what is no damage."""
+        found: list[tuple[bytes, int, int, int]] = []
+        query = "SELECT seq, key, meta FROM record WHERE length(key) > 0 ORDER BY seq DESC LIMIT ?"
+        try:
+            for seq, key, meta in self._db.execute(query, (newest,)):
+                try:
+                    found.append((bytes(key), seq, *key_facts(seq, meta)))
+                except msgspec.MsgspecError:  # its repeat will not be known as one, no more than that
+                    continue
+        except sqlite3.Error as problem:  # the older ones, likewise
+            if not is_damage(problem):
+                raise
+        found.reverse()
+        return found
 
     def positions(self, after: int) -> int:
-        """How many sequence numbers the records behind ``after`` take."""
-        rows = self._db.execute("SELECT meta FROM record WHERE seq > ?", (after,))
-        return sum(_decode(meta).count for (meta,) in rows)
+        """How many sequence numbers the records behind ``after`` take, as far as they can be read."""
+        return sum(count_of(row) for row in self._rows(_SELECT_SMALL, after))
+
+    def last_number(self) -> tuple[int, bool]:
+        """The last sequence number in the file, 0 where there is none, and whether nothing behind it is in doubt."""
+        try:
+            row = self._db.execute("SELECT seq, key, meta, x'' FROM record ORDER BY seq DESC LIMIT 1").fetchone()
+        except sqlite3.Error as problem:
+            if not is_damage(problem):
+                raise
+            row = _NO_ROW
+        if row is None:
+            return 0, True
+        newest = damaged_row(row, "")
+        if newest is not None:
+            return newest.last_seq, True
+        return max((record.last_seq for record in self.read(0, ALL)), default=0), False
+
+    def sound(self) -> bool:
+        """Whether every page is where it belongs (reads the whole file)."""
+        return _is_sound(self._db)
 
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
 
+    def _rows(self, query: str, after: int) -> Iterator[Row]:
+        """Rows behind ``after`` in the order of the tree; where a page cannot be read, go on behind it."""
+        while True:
+            try:
+                for row in self._db.execute(query, (after,)):
+                    yield row
+                    after = max(after, row[0])
+            except sqlite3.Error as problem:
+                if not is_damage(problem):
+                    raise
+                further = self._readable_behind(query, after)
+                if further != after:
+                    end = further or "the end"
+                    self.damage.append(f"nothing can be read between record {after} and {end}: {problem}")
+                # the module steps ahead by one row: the last good one before the damage was not handed out yet
+                last = None if further is None else self._db.execute(f"{query} LIMIT 1", (further,)).fetchone()
+                if further is None or last is None:
+                    return
+                yield last
+                after = max(further + 1, last[0])
+            else:
+                return
 
-def meta_of(packed: bytes) -> tuple[int, int]:
-    """``(received_ns, repeat)`` out of a packed meta column."""
-    meta = _decode(packed)
-    return meta.received_ns, meta.repeat
+    def _readable_behind(self, query: str, after: int) -> int | None:
+        """The least number, by doubling and halving, behind which a row can be read; ``None``: there is none."""
+        step, bad = 1, after - 1
+        while after <= ALL and not self._can_read(query, after):
+            bad, after, step = after, after + step, step * 2
+        if after > ALL:
+            return None
+        while after - bad > 1:
+            middle = (bad + after) // 2
+            bad, after = (bad, middle) if self._can_read(query, middle) else (middle, after)
+        return after
+
+    def _can_read(self, query: str, after: int) -> bool:
+        try:
+            self._db.execute(f"{query} LIMIT 1", (after,)).fetchone()
+        except sqlite3.Error as problem:
+            if not is_damage(problem):
+                raise
+            return False
+        return True
+
+
+def _is_sound(db: sqlite3.Connection) -> bool:
+    try:
+        return bool(db.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)])
+    except sqlite3.Error as problem:
+        if not is_damage(problem):
+            raise
+        return False
+
+
+def is_damage(problem: sqlite3.Error) -> bool:
+    """Whether an error says that bytes on disk are not what was written, and not that the machine is busy or full."""
+    return getattr(problem, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _DAMAGE
 
 
 def file_bytes(path: Path) -> int:

@@ -15,7 +15,6 @@ import structlog
 from receiver.journal.base import EVENTS, MEDIA, QUARANTINE
 from receiver.journal.dedup import Dedup, Entry
 from receiver.journal.lane import Lane, LaneLimits
-from receiver.journal.segment import meta_of
 from receiver.record import Record
 
 log = structlog.get_logger()
@@ -60,12 +59,17 @@ class SqliteJournal:
         upto = self.visible(media=media)
         if upto <= after:
             return (), after
-        parts = [await self._read_lane(self.lanes[name], after, upto, limit_bytes) for name in _wanted(media)]
-        if len(parts) == 1:
-            return parts[0]
-        complete = min(part[1] for part in parts)
-        merged = heapq.merge(*(part[0] for part in parts), key=lambda record: record.seq)
-        return [record for record in merged if record.last_seq <= complete], complete
+        return _merged([await self._read_lane(self.lanes[name], after, upto, limit_bytes) for name in _wanted(media)])
+
+    async def reread(self, after: int, upto: int, *, media: bool, limit_bytes: int) -> tuple[Sequence[Record], int]:
+        upto = min(upto, self.visible(media=media))
+        if upto <= after:
+            return (), after
+        lanes = [self.lanes[name] for name in _wanted(media)]
+        return _merged([await asyncio.to_thread(lane.read_disk, after, upto, limit_bytes) for lane in lanes])
+
+    async def since(self, received_ns: int, *, media: bool) -> int:
+        return min([await asyncio.to_thread(self.lanes[name].since, received_ns) for name in _wanted(media)])
 
     async def wait(self, after: int, *, media: bool) -> None:
         while self.visible(media=media) <= after:
@@ -88,8 +92,7 @@ class SqliteJournal:
 
     def recall(self, entries: int, dedup: Dedup) -> None:
         """Fill ``dedup`` with the newest keys on disk. For the start: it reads files on the calling thread."""
-        for key, seq, packed in self.lanes[EVENTS].newest_keys(entries):
-            received_ns, repeat = meta_of(packed)
+        for key, seq, received_ns, repeat in self.lanes[EVENTS].newest_keys(entries):
             dedup.remember(key, Entry(seq, received_ns, repeat))
 
     def positions(self, *, media: bool) -> int:
@@ -131,3 +134,12 @@ class SqliteJournal:
 
 def _wanted(media: bool) -> tuple[str, ...]:
     return (EVENTS, MEDIA) if media else (EVENTS,)
+
+
+def _merged(parts: list[tuple[list[Record], int]]) -> tuple[Sequence[Record], int]:
+    """One reading out of one of each lane, as far as all of them are complete."""
+    if len(parts) == 1:
+        return parts[0]
+    complete = min(part[1] for part in parts)
+    merged = heapq.merge(*(part[0] for part in parts), key=lambda record: record.seq)
+    return [record for record in merged if record.last_seq <= complete], complete

@@ -40,6 +40,8 @@ class SinkBook(msgspec.Struct):
     #: in the journal, but no decoder takes them any more
     undecodable: int = 0
     backlog: int = 0
+    #: events that were written on somebody's order (retry, replay), beside the balance
+    repeated: int = 0
     #: attempts that failed: since start, and since the last one that went well
     retries: int = 0
     failures: int = 0

@@ -25,6 +25,7 @@ _SINK = {
     "dead": "Events that the far side refused for good (dead letters).",
     "expired": "Sequence numbers that retention trimmed before the sink took them.",
     "undecodable": "Sequence numbers in the journal that no decoder takes any more.",
+    "repeated": "Events written on somebody's order (`receiver dead retry`, `receiver replay`).",
     "retries": "Attempts that failed and were repeated.",
     "batches": "Batches written.",
 }

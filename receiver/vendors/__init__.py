@@ -25,6 +25,8 @@ def decode_record(record: Record) -> Decoded:
     """Events of any journal record, the same ones whenever it is asked. Raises ``Malformed``."""
     if record.kind in _STREAM_FACTS:
         return Decoded([_stream_event(record)])
+    if record.kind == "damaged":
+        raise Malformed(f"the journal's disk has spoilt it: {record.reason}")
     vendor = vendor_named(record.vendor)
     if record.kind == "body":
         return vendor.decode(record)
@@ -35,7 +37,11 @@ def decode_record(record: Record) -> Decoded:
             events += session.receive(message, arrival_ns).events
         return Decoded(events)
     if record.kind == "text":
-        return session.receive(record.payload.decode(), record.received_ns)
+        try:
+            text = record.payload.decode()
+        except UnicodeDecodeError as error:
+            raise Malformed("a text message has to be UTF-8", f"byte {error.start}") from None
+        return session.receive(text, record.received_ns)
     return session.receive(record.payload, record.received_ns)
 
 

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from receiver.cli import main
 from receiver.ingress.quarantine import quarantined
+from receiver.journal.row import decode_row, encode_row
 from tests.support import JOINING, drained, events_in, running
 
 BROKEN = b'{"event": "bot.joining", "bot_id": 5}\n'
@@ -30,7 +32,9 @@ def mend(data_dir: Path, sequence: int, body: bytes) -> None:
     """What a decoder that has learned would do: these bytes mean something now."""
     (path,) = (data_dir / "journal" / "quarantine").glob("*.db")
     database = sqlite3.connect(path, isolation_level=None)
-    database.execute("UPDATE record SET payload = ? WHERE seq = ?", (body, sequence))
+    (row,) = database.execute("SELECT seq, key, meta, payload FROM record WHERE seq = ?", (sequence,)).fetchall()
+    mended = msgspec.structs.replace(decode_row(row), payload=body)
+    database.execute("REPLACE INTO record VALUES (?, ?, ?, ?)", encode_row(mended))
     database.close()
 
 

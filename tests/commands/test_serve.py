@@ -126,7 +126,7 @@ def test_a_wrong_config_is_told_line_by_line(tmp_path: Path) -> None:
     assert result.returncode == 78
     assert result.stderr.splitlines() == [
         "receiver: server.port: found 'x', allowed a whole number from 0 to 65535",
-        "sinks.a.type: found nothing, allowed the name of a sink type",
+        "receiver: sinks.a.type: found nothing, allowed the name of a sink type",
     ]
     assert [path.name for path in tmp_path.iterdir()] == ["receiver.toml"]
 
@@ -148,12 +148,16 @@ def test_what_cannot_be_served_is_told(tmp_path: Path, arguments: tuple[str, ...
 
 
 def test_a_damaged_state_is_told(tmp_path: Path) -> None:
-    """A file that is no database: one line that names the data folder."""
-    (tmp_path / "journal").mkdir()
-    (tmp_path / "journal" / "state.db").write_bytes(b"no database at all" * 100)
-    result = run_receiver("serve", "--port", "0", "--data", str(tmp_path))
-    assert result.returncode == 78 and len(result.stderr.splitlines()) == 1
-    assert result.stderr.startswith(f"receiver: data_dir: found {tmp_path}, whose journal does not open (")
+    """A file that is no database is set aside, loudly, and the server serves on: at least once, not at most once."""
+    journal = tmp_path / "receiver-data" / "journal"
+    journal.mkdir(parents=True)
+    (journal / "state.db").write_bytes(b"no database at all" * 100)
+    with serving(tmp_path, "--port", "0") as server:
+        assert post(server.url + "/meetstream", JOINING) == 200
+        (told,) = server.named("state.set_aside")
+        assert (journal / told["to"]).exists() and "every sink gets all" in told["lost"]
+        assert server.stop(signal.SIGTERM)[0] == 0
+    assert len(events_in(tmp_path / "receiver-data")) == 1
 
 
 @pytest.mark.parametrize("how", ["write", "close", "thread", "deaf"])

@@ -315,15 +315,15 @@ async def test_overloaded_waits_as_long_as_asked(tmp_path: Path) -> None:
     assert sink.at_s[1] - sink.at_s[0] >= 0.08 and sink.calls == ["open", "write", "write", "close"]
 
 
-async def test_a_poisoned_event_blocks_its_sink_and_is_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_an_outage_is_never_given_up_and_is_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Never skipped: error, failures in a row and the event's number are told, often at first and then ever less."""
-    sink = FakeSink(*[ValueError("cannot encode")] * 1_000_000)
+    sink = FakeSink(*[OSError("disk full")] * 1_000_000)
     async with house(tmp_path) as here, asyncio.TaskGroup() as group:
         await here.put("a")
         here.work(group, "s", sink)
         await until(lambda: here.books["s"].failures >= 40)
         book = here.books["s"]
-        assert book.error == "ValueError: cannot encode" and not book.connected and book.delivered == 0
+        assert book.error == "OSError: disk full" and not book.connected and book.delivered == book.dead == 0
         here.tasks["s"].cancel()
     told = [line for line in capsys.readouterr().out.splitlines() if "sink.failed" in line]
     assert 6 <= len(told) <= 12 and f"first_sequence={here.journal.head}" in told[0]

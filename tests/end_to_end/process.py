@@ -27,19 +27,23 @@ RECEIVER = (sys.executable, "-m", "receiver")
 #: a busy machine is no failure
 PATIENCE_S = 60.0
 #: no disk is too small for a test, and no machine too busy to drain
-_SERVER = '[server]\nhost = "127.0.0.1"\nport = {port}\ndrain_s = 20.0\n\n[journal]\nmin_free_bytes = 0\n'
+_SERVER = '[server]\nhost = "127.0.0.1"\nport = {port}\ndrain_s = 20.0\n{keys}\n\n[journal]\nmin_free_bytes = 0\n'
 
 
 class Server:
     """``receiver serve`` on a config below ``folder``; may be killed and started again, on the same port and data."""
 
-    def __init__(self, folder: Path, sections: str, *, port: int = 0, environ: dict[str, str] | None = None) -> None:
-        """``sections``: TOML, everything but ``data_dir``, ``[server]`` and ``[journal]``. ``port`` 0: any free one."""
+    def __init__(
+        self, folder: Path, sections: str, *, port: int = 0, keys: str = "", environ: dict[str, str] | None = None
+    ) -> None:
+        """``sections``: TOML, everything but ``data_dir``, ``[server]`` and ``[journal]``. ``port`` 0: any free one.
+        ``keys``: more lines of ``[server]``."""
         self.data_dir = folder / "data"
         self.log = folder / "serve.log"
         self.url = ""
         self._config = folder / "receiver.toml"
-        self._config.write_text(f"data_dir = {json.dumps(str(self.data_dir))}\n{_SERVER.format(port=port)}\n{sections}")
+        server = _SERVER.format(port=port, keys=keys)
+        self._config.write_text(f"data_dir = {json.dumps(str(self.data_dir))}\n{server}\n{sections}")
         self._environ = {**os.environ, **(environ or {})}
         self._process: asyncio.subprocess.Process | None = None
 
@@ -50,6 +54,12 @@ class Server:
             self._process = await asyncio.create_subprocess_exec(
                 *RECEIVER, "serve", "--config", str(self._config), stdout=log, stderr=log, env=self._environ
             )
+
+    @property
+    def pid(self) -> int:
+        """Of the process that was spawned last."""
+        assert self._process is not None
+        return self._process.pid
 
     async def ready(self) -> None:
         """Wait until it says that it serves."""

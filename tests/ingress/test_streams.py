@@ -83,7 +83,7 @@ async def test_what_the_old_socket_still_held_goes_before_its_continuation(tmp_p
         server._media._gather_s = 60.0
         async with dialled(server, AUDIO) as old, dialled(server, AUDIO) as new:
             await old.send(sound())
-            await received(server, 1)
+            await until(lambda: any(one._frames for one in server.sockets._peers))
             await new.send(sound())
             await received(server, 2)
     types = [event["type"] for event in of_type(tmp_path, "stream.opened", "audio.chunk")]

@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import pytest
-
-from receiver.journal.state import DeadLetter, State
+from receiver.journal.dead import DeadLetter
+from receiver.journal.state import State
 
 
 @asynccontextmanager
@@ -81,13 +80,13 @@ async def test_dead_letters_are_on_disk_when_told(tmp_path: Path) -> None:
     """`bury` returns when they are written, in order, with reason and the whole event."""
     path = tmp_path / "state.db"
     async with opened(path) as state:
-        await state.bury([letter(1), letter(2)])
-        await state.bury([letter(3, "http")])
-        assert state.dead_counts() == {"kafka": 2, "http": 1}
+        await state.dead.bury([letter(1), letter(2)])
+        await state.dead.bury([letter(3, "http")])
+        assert state.dead.counts == {"kafka": 2, "http": 1}
         written = rows(path, "SELECT sink, seq, id, reason, at_ns, event FROM dead ORDER BY number")
         assert written[0] == ("kafka", 1, "e1", "too large", 7, b'{"id":"e"}') and len(written) == 3
     async with opened(path) as state:
-        assert state.dead_counts() == {"kafka": 2, "http": 1}
+        assert state.dead.counts == {"kafka": 2, "http": 1}
 
 
 async def test_many_at_once_do_not_meet(tmp_path: Path) -> None:
@@ -95,8 +94,8 @@ async def test_many_at_once_do_not_meet(tmp_path: Path) -> None:
     async with opened(tmp_path / "state.db") as state:
         for number in range(50):
             state.move(f"sink{number}", number)
-        await asyncio.gather(*(state.bury([letter(number)]) for number in range(20)), state.flush(), state.flush())
-        assert state.dead_counts() == {"kafka": 20}
+        await asyncio.gather(*(state.dead.bury([letter(number)]) for number in range(20)), state.flush(), state.flush())
+        assert state.dead.counts == {"kafka": 20}
 
 
 async def test_a_flush_that_fails_is_made_up_for(tmp_path: Path) -> None:
@@ -132,10 +131,11 @@ async def test_a_move_during_a_failing_flush_is_not_undone(tmp_path: Path) -> No
     assert rows(path, "SELECT * FROM cursor") == [("file", 8)]
 
 
-async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
-    """It is not overwritten: an operator may have named the wrong folder."""
+async def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path) -> None:
+    """It is kept as it was: an operator may have named the wrong folder."""
     path = tmp_path / "state.db"
     path.write_bytes(b"something else entirely, and long enough for a header" * 20)
-    with pytest.raises(sqlite3.DatabaseError):
-        State(path)
-    assert path.read_bytes().startswith(b"something else")
+    async with opened(path) as state:
+        assert state.cursors == {}
+    (kept,) = tmp_path.glob("state.db.damaged-*")
+    assert kept.read_bytes().startswith(b"something else")

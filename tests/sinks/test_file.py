@@ -10,7 +10,7 @@ import pytest
 from receiver.errors import ConfigError
 from receiver.events import format_sequence
 from sinks import filelog
-from sinks.base import Sink, SinkNotConnected
+from sinks.base import Sink, SinkNotConnected, SinkRejected
 from tests.sinks.factories import DAY_NS, START_NS, make_batch, make_event, make_lines, one_of_each
 from tests.sinks.filesink import deliver, everything, file_sink, names, read_plain, sequences, wait_until
 
@@ -187,6 +187,20 @@ async def test_no_more_files_are_open_than_allowed(tmp_path: Path) -> None:
     await sink.close()
     for bot in range(10):
         assert sequences((tmp_path / f"bot-{bot}.jsonl").read_bytes()) == list(range(bot or 10, 101, 10))
+
+
+async def test_a_dead_letter_that_its_file_has_gone_past_is_refused(tmp_path: Path) -> None:
+    """Where a repeat is skipped, a late event must not be: it is nowhere else. What has a place is written first."""
+    sink = file_sink(tmp_path, path="{subject}.jsonl", fsync=False)
+    await sink.open()
+    await sink.write(make_batch([make_event(2, subject="a")]))
+    late = [make_event(1, subject="a"), make_event(1, subject="b"), make_event(3, subject="a")]
+    with pytest.raises(SinkRejected) as refusal:
+        await sink.write(make_batch(late, late=True))
+    await sink.close()
+    assert refusal.value.events == (late[0],)
+    assert sequences((tmp_path / "a.jsonl").read_bytes()) == [2, 3]
+    assert sequences((tmp_path / "b.jsonl").read_bytes()) == [1]
 
 
 async def test_a_full_disk_tears_and_repeats_no_line(tmp_path: Path) -> None:

@@ -176,6 +176,20 @@ async def test_repeated_events_are_written_once(tmp_path: Path) -> None:
     assert [path.read_bytes() for path in sorted((tmp_path / "audio").iterdir())] == before
 
 
+async def test_a_dead_letter_that_the_file_has_gone_past_is_refused(tmp_path: Path) -> None:
+    """Where a repeat is skipped, a late event must not be: it is nowhere else. What is new is written."""
+    events = stream_of(noise(960), 320)
+    sink = WavSink("wav", WavConfig(type="wav", fsync=False), tmp_path)
+    await sink.open()
+    await sink.write(Batch([events[1]]))
+    with pytest.raises(SinkRejected) as refusal:
+        await sink.write(Batch([events[0], events[2]], late=True))
+    await sink.close()
+    assert refusal.value.events == (events[0],)
+    written = bytes(events[1].media or b"") + bytes(events[2].media or b"")
+    assert read(tmp_path / "audio/bot-1.wav")[2].endswith(written)
+
+
 async def test_empty_journal_does_not_swallow_new_audio(tmp_path: Path) -> None:
     """Sequence numbers that begin again, with a later arrival, are new audio and no repetition."""
     old, new = noise(320), noise(320)

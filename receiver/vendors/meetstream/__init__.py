@@ -12,7 +12,7 @@ from receiver.vendors.meetstream.callback import ARTIFACTS, DATA_DELETION, STATU
 from receiver.vendors.meetstream.control import COMMANDS
 from receiver.vendors.meetstream.participant import CHANGES
 from receiver.vendors.meetstream.stream import session
-from receiver.vendors.meetstream.verify import verify
+from receiver.vendors.meetstream.verify import sign, verify
 
 NAME = "meetstream"
 
@@ -25,4 +25,4 @@ EVENT_TYPES: Mapping[str, str] = {
     **dict.fromkeys(COMMANDS, "control.message"),
 }
 
-__all__ = ["EVENT_TYPES", "NAME", "decode", "session", "verify"]
+__all__ = ["EVENT_TYPES", "NAME", "decode", "session", "sign", "verify"]

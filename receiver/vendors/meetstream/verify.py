@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from receiver.errors import BadSignature
 from receiver.events import parse_time
@@ -35,6 +36,12 @@ def verify(headers: Mapping[str, str], body: bytes, *, secrets: Sequence[str], n
         raise BadSignature(f"{SIGNATURE_HEADER} does not fit the body")
     _check_age(headers.get(TIMESTAMP_HEADER), now_s)
     return "valid"
+
+
+def sign(body: bytes, secrets: Sequence[str], now_s: float) -> dict[str, str]:
+    """Headers that :func:`verify` takes for ``body``, signed with the first secret; for trying out an installation."""
+    moment = datetime.fromtimestamp(now_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {SIGNATURE_HEADER: _PREFIX + hmac_sha256(secrets[0], body).hex(), TIMESTAMP_HEADER: moment}
 
 
 def _check_age(text: str | None, now_s: float | None) -> None:

@@ -1,0 +1,123 @@
+"""A record as a row of a segment, and its checksums: a bit that flipped on disk is told, never delivered.
+
+The ``meta`` column is msgpack behind nine bytes: a mark that msgpack never begins with, the CRC-32 of number and meta,
+and the CRC-32 of the payload. The key has none: where it is damaged, a repeat is not recognised, no more. Rows of the
+first version have no such head and are taken as they are.
+"""
+
+import struct
+from zlib import crc32
+
+import msgspec
+
+from receiver.record import Kind, Record
+
+#: seq, key, meta, payload
+Row = tuple[int, bytes, bytes, bytes]
+_MARK = 0xC1
+_HEAD = struct.Struct("<BII")
+_LOW = 0xFFFFFFFF
+
+
+class _Meta(msgspec.Struct, array_like=True):
+    """The small columns of a record in one. New fields go to the end, with a default: old files stay readable."""
+
+    vendor: str
+    endpoint: str
+    kind: Kind
+    received_ns: int
+    count: int
+    channel: str
+    connection: str
+    subject: str
+    headers: tuple[tuple[str, str], ...]
+    repeat: int
+    state: bytes
+    reason: str
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Meta).decode
+
+
+def encode_row(record: Record) -> Row:
+    """A record as a row of the table."""
+    seq, key, payload = record.seq, record.key, record.payload
+    packed = _encode(
+        _Meta(
+            record.vendor, record.endpoint, record.kind, record.received_ns, record.count, record.channel,
+            record.connection, record.subject, record.headers, record.repeat, record.state, record.reason,
+        )
+    )  # fmt: skip
+    about = crc32(packed, seq & _LOW)
+    return seq, key, _HEAD.pack(_MARK, about, crc32(payload, about)) + packed, payload
+
+
+def decode_row(row: Row) -> Record:
+    """The record of a row. Raises ``msgspec.MsgspecError`` on damaged bytes."""
+    seq, key, packed, payload = row
+    meta = _meta(seq, packed)
+    if not (isinstance(key, bytes) and isinstance(payload, bytes)):
+        raise msgspec.DecodeError("a column that is no bytes")
+    if packed[0] == _MARK:
+        _, about, whole = _HEAD.unpack_from(packed)
+        if crc32(payload, about) != whole:
+            raise msgspec.DecodeError("the payload does not fit its checksum")
+    return _record(meta, seq, key, payload)
+
+
+def damaged_row(row: Row, problem: str) -> Record | None:
+    """What stands for a row that cannot be delivered: kind ``damaged``, the reason, and the numbers that it takes.
+
+    ``None`` where the small columns are damaged too: then its own number cannot be trusted.
+    """
+    seq, key, packed, _ = row
+    try:
+        record = _record(_meta(seq, packed), seq, key, b"")
+    except msgspec.MsgspecError:
+        return None
+    record.kind, record.reason, record.key = "damaged", problem, b""
+    return record
+
+
+def count_of(row: Row) -> int:
+    """How many sequence numbers a row takes; none where its small columns are damaged."""
+    try:
+        return _meta(row[0], row[2]).count
+    except msgspec.MsgspecError:
+        return 0
+
+
+def key_facts(seq: int, packed: bytes) -> tuple[int, int]:
+    """``(received_ns, repeat)`` of a row. Raises ``msgspec.MsgspecError`` on damaged bytes."""
+    meta = _meta(seq, packed)
+    return meta.received_ns, meta.repeat
+
+
+def _meta(seq: int, packed: bytes) -> _Meta:
+    if not isinstance(packed, bytes):
+        raise msgspec.DecodeError("a column that is no bytes")
+    if packed[:1] != bytes((_MARK,)):
+        return _unpack(packed)
+    if len(packed) < _HEAD.size:
+        raise msgspec.DecodeError("a column that is cut off")
+    _, about, _ = _HEAD.unpack_from(packed)
+    rest = packed[_HEAD.size :]
+    if crc32(rest, seq & _LOW) != about:
+        raise msgspec.DecodeError("the columns do not fit their checksum")
+    return _unpack(rest)
+
+
+def _unpack(packed: bytes) -> _Meta:
+    try:
+        return _decode(packed)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(f"a text that is none: {error.reason}") from error
+
+
+def _record(meta: _Meta, seq: int, key: bytes, payload: bytes) -> Record:
+    return Record(
+        vendor=meta.vendor, endpoint=meta.endpoint, kind=meta.kind, payload=payload, received_ns=meta.received_ns,
+        channel=meta.channel, connection=meta.connection, subject=meta.subject, headers=meta.headers, key=key,
+        repeat=meta.repeat, state=meta.state, reason=meta.reason, seq=seq, count=meta.count,
+    )  # fmt: skip

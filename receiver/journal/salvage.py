@@ -1,0 +1,147 @@
+"""Mending a segment whose write-ahead log or first page is damaged.
+
+SQLite reads a log up to the first frame whose checksum does not fit and forgets everything behind it: one flipped bit
+would cost every delivery that came later into the same file. Here the pages behind it are put into place as well; the
+rows' own checksums tell which of them hold what was written. The first page is the same in every segment but for the
+number of pages, so it can be made anew. The damaged files stay beside the mended one.
+"""
+
+import os
+import sqlite3
+import struct
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from receiver.journal.segment import SCHEMA, is_damage
+
+_MAGIC = b"SQLite format 3\x00"
+_WAL_HEADER_BYTES = 32
+_FRAME = struct.Struct(">IIII8x")  # page, size of the database in pages at a commit (else 0), two salts, checksum
+_PAGE_BYTES = 4096
+#: in the wal-index header, which both of its copies begin with: frames that recovery found valid, native byte order
+_MX_FRAME_OFFSET = 16
+#: in the header of a database
+_PAGE_COUNT_OFFSET = 28
+
+
+class _Frame(NamedTuple):
+    page: int
+    pages_after_commit: int
+    offset: int
+
+
+def mend(path: Path, aside: Path) -> bool:
+    """Fold a damaged log into its segment as far as it goes; whether that was necessary.
+
+    What was there is kept as ``aside`` (and ``aside`` with ``-wal``). Raises ``OSError``, and ``sqlite3.Error`` for
+    what is no damage.
+    Nobody else may have the file open. A crash in the middle is made good by doing it again.
+    """
+    wal = path.with_name(path.name + "-wal")
+    raw, lost = _lost_frames(path, wal)
+    if not lost:
+        return False
+    os.link(wal, aside.with_name(aside.name + "-wal"))
+    _replace(path, aside, _folded(path.read_bytes(), raw, lost))
+    wal.unlink()
+    path.with_name(path.name + "-shm").unlink(missing_ok=True)
+    return True
+
+
+def needs_mending(path: Path) -> bool:
+    """Whether :func:`mend` would have something to do. Raises what it raises."""
+    return bool(_lost_frames(path, path.with_name(path.name + "-wal"))[1])
+
+
+def restore_first_page(path: Path, aside: Path) -> bool:
+    """Give a segment that does not open a new first page; whether it has others, so that this makes sense.
+
+    What was there is kept as ``aside``. Raises ``OSError``. Nobody else may have the file open.
+    """
+    raw = path.read_bytes()
+    wal = path.with_name(path.name + "-wal")
+    if len(raw) < 2 * _PAGE_BYTES or (wal.exists() and wal.stat().st_size):
+        return False
+    db = sqlite3.connect(":memory:")
+    db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+    db.execute(SCHEMA)
+    first = bytearray(db.serialize()[:_PAGE_BYTES])
+    db.close()
+    struct.pack_into(">I", first, _PAGE_COUNT_OFFSET, len(raw) // _PAGE_BYTES)
+    _replace(path, aside, bytes(first) + raw[_PAGE_BYTES:])
+    return True
+
+
+def _replace(path: Path, aside: Path, content: bytes) -> None:
+    draft = path.with_name(path.name + ".mending")
+    with open(draft, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.link(path, aside)
+    draft.replace(path)
+
+
+def _lost_frames(path: Path, wal: Path) -> tuple[bytes, list[_Frame]]:
+    """The log and all its frames up to the last commit; no frames where SQLite sees as far as that by itself."""
+    if not wal.exists() or wal.stat().st_size <= _WAL_HEADER_BYTES:
+        return b"", []
+    raw = wal.read_bytes()
+    numbered = _frames(raw)
+    last = max((index for index, frame in numbered if frame.pages_after_commit), default=0)
+    if last == 0 or last <= _valid_frames(path):
+        return raw, []
+    return raw, [frame for index, frame in numbered if index <= last]
+
+
+def _frames(raw: bytes) -> list[tuple[int, _Frame]]:
+    """``(number from 1, frame)`` of every whole frame of the log's present generation, whatever its checksum."""
+    found: list[tuple[int, tuple[int, int], _Frame]] = []
+    step = _FRAME.size + _PAGE_BYTES
+    for index, offset in enumerate(range(_WAL_HEADER_BYTES, len(raw) - step + 1, step), 1):
+        page, pages, *salts = _FRAME.unpack_from(raw, offset)
+        found.append((index, (salts[0], salts[1]), _Frame(page, pages, offset + _FRAME.size)))
+    if not found:
+        return []
+    generation, _ = Counter(salts for _, salts, _ in found).most_common(1)[0]
+    most = len(found) + 1
+    return [
+        (index, frame)
+        for index, salts, frame in found
+        if salts == generation and frame.page > 0 and frame.pages_after_commit < most + (1 << 20)
+    ]
+
+
+def _valid_frames(path: Path) -> int:
+    """Up to which frame SQLite takes the log; 0 where it does not take the file at all."""
+    with open(path, "rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            return 0  # opening a file of no bytes would delete its log
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
+    try:
+        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        index = path.with_name(path.name + "-shm").read_bytes()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return 0
+    except sqlite3.Error as problem:
+        if not is_damage(problem):
+            raise
+        return 0
+    finally:
+        db.close()
+    return int.from_bytes(index[_MX_FRAME_OFFSET : _MX_FRAME_OFFSET + 4], sys.byteorder)
+
+
+def _folded(database: bytes, log: bytes, frames: list[_Frame]) -> bytes:
+    """The database with the pages of the log in place."""
+    most = len(database) // _PAGE_BYTES + len(frames) + 1
+    folded = bytearray(database)
+    for frame in frames:
+        if frame.page > most:  # a flipped bit in the number itself
+            continue
+        start = (frame.page - 1) * _PAGE_BYTES
+        folded.extend(bytes(max(0, start + _PAGE_BYTES - len(folded))))
+        folded[start : start + _PAGE_BYTES] = log[frame.offset : frame.offset + _PAGE_BYTES]
+    return bytes(folded)

@@ -1,0 +1,202 @@
+"""The files of a lane: finding, mending and setting aside, reading. Writing them is ``receiver.journal.lane``'s.
+
+A damaged file never stops a reader and never goes away: what can be read in it is read, each finding is told once.
+"""
+
+import sqlite3
+import threading
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import structlog
+
+from receiver.journal.salvage import mend, restore_first_page
+from receiver.journal.segment import (
+    ALL,
+    SUFFIX,
+    Segment,
+    SegmentReader,
+    delete_record,
+    file_bytes,
+    is_damage,
+    sync_directory,
+)
+from receiver.record import Record
+
+log = structlog.get_logger()
+#: how far numbering jumps where damage hides the last number that was given out
+_DOUBT = 1 << 20
+
+
+class Shelf:
+    """Any thread may read; the lane's writer adds files, its retention takes the oldest away."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self._folder = folder
+        self._lock = threading.Lock()  # guards _paths, never held over I/O of a commit
+        self._paths: list[Path] = []
+        self._told: set[str] = set()
+
+    def read_disk(self, after: int, upto: int, limit_bytes: int) -> tuple[list[Record], int]:
+        """Like ``Tail.read``, from the files. A damaged file is passed over, said in the log."""
+        found: list[Record] = []
+        size = 0
+        for path in self._paths_from(after):
+            for record in self._records(path, after, upto):
+                found.append(record)
+                size += len(record.payload) + 256
+                if size >= limit_bytes:
+                    return found, record.last_seq
+        return found, upto
+
+    def since(self, received_ns: int) -> int:
+        """A number before everything received since then: files whose successor begins earlier are passed over."""
+        after = 0
+        for path in self._paths_from(0)[1:]:
+            records = self._records(path, 0, ALL)
+            first = next(records, None)
+            records.close()
+            if first is None or first.received_ns >= received_ns:
+                break
+            after = first.seq - 1
+        return after
+
+    def newest_keys(self, newest: int) -> list[tuple[bytes, int, int, int]]:
+        """``(key, seq, received_ns, repeat)`` of the newest records with a key, oldest first."""
+        found: list[tuple[bytes, int, int, int]] = []
+        for path in reversed(self._paths_from(0)):
+            if len(found) >= newest:
+                break
+            with self._reading(path) as reader:
+                found = (reader.keys(newest - len(found)) if reader is not None else []) + found
+        return found
+
+    def positions_behind(self, after: int) -> int:
+        """How many sequence numbers are taken behind ``after``: what a cursor there still has to do."""
+        return sum(self._positions_in(path, after) for path in self._paths_from(after))
+
+    def delete(self, seq: int) -> bool:
+        """Remove one record from its file; whether it was there."""
+        return any(delete_record(path, seq) for path in self._paths_from(seq - 1)[:1])
+
+    def disk_bytes(self) -> int:
+        """What the lane takes on disk."""
+        return sum(file_bytes(path) for path in self._paths_from(0))
+
+    def newest(self, limit_bytes: int) -> Iterator[Record]:
+        """Records of the newest files, about ``limit_bytes`` of them at the end of the lane, oldest first."""
+        paths, size = self._paths_from(0), 0
+        first = len(paths)
+        while first > 0 and size < limit_bytes:
+            first -= 1
+            size += file_bytes(paths[first])
+        for path in paths[first:]:
+            yield from self._records(path, 0, ALL)
+
+    def _positions_in(self, path: Path, after: int) -> int:
+        with self._reading(path) as reader:
+            return reader.positions(after) if reader is not None else 0
+
+    def _records(self, path: Path, after: int, upto: int) -> Generator[Record]:
+        with self._reading(path) as reader:
+            if reader is not None:
+                yield from reader.read(after, upto)
+
+    @contextmanager
+    def _reading(self, path: Path) -> Iterator[SegmentReader | None]:
+        """A reader, ``None`` where the file is gone or damaged as a whole. What it finds damaged is told, once."""
+        try:
+            reader = SegmentReader(path)
+        except sqlite3.Error as problem:
+            if path.exists():
+                if not is_damage(problem):
+                    raise
+                self._tell(path, str(problem))
+            yield None
+            return
+        try:
+            yield reader
+        finally:
+            reader.close()
+            for finding in reader.damage:
+                self._tell(path, finding)
+
+    def _tell(self, path: Path, finding: str) -> None:
+        text = f"{path.name}: {finding}"
+        if text not in self._told:
+            self._told.add(text)
+            log.error("journal.segment.damaged", lane=self.name, file=path.name, error=finding)
+
+    def _paths_from(self, after: int) -> list[Path]:
+        """Files that may hold numbers behind ``after``, oldest first."""
+        with self._lock:
+            paths = self._paths
+            index = bisect_right(paths, after + 1, key=lambda path: int(path.stem))
+            return paths[max(0, index - 1) :]
+
+    def _open_folder(self) -> tuple[int, Segment | None]:
+        """Find the files, mend or set aside damaged ones, go on in the newest if it is sound. The last number
+        on disk, or one behind all that damage may hide, and the file to go on in.
+
+        Raises ``sqlite3.Error``, ``OSError`` where the fault is not in the files.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        sync_directory(self._folder.parent)
+        self._paths = sorted(path for path in self._folder.glob("*" + SUFFIX) if path.stem.isdecimal())
+        head, doubtful = 0, True
+        for path in list(self._paths):
+            doubtful = self._mend(path, mend)
+            reader = self._open_or_mend(path)
+            if reader is None:
+                head, doubtful = int(path.stem) + _DOUBT, True
+                continue
+            if path == self._paths[-1]:
+                last, trusted = reader.last_number()
+                head = max(head, last or int(path.stem) - 1)
+                doubtful |= not trusted
+            reader.close()
+        segment = self._sound(self._paths[-1]) if self._paths and not doubtful else None
+        return head if segment is not None or not head else head + _DOUBT, segment
+
+    def _sound(self, path: Path) -> Segment | None:
+        """The newest file, to go on in; ``None`` where it is damaged: it is read, and no longer written to."""
+        segment = Segment(path)
+        if segment.sound():
+            return segment
+        segment.close()
+        self._tell(path, "not every page is where it belongs; what can be read is read, and a new file is begun")
+        return None
+
+    def _open_or_mend(self, path: Path) -> SegmentReader | None:
+        """A reader; ``None`` where the file cannot even be mended: then it is set aside."""
+        for mended in (False, True):
+            try:
+                return SegmentReader(path)
+            except sqlite3.Error as problem:
+                if not is_damage(problem):
+                    raise
+                if mended or not self._mend(path, restore_first_page):
+                    self._set_aside(path, str(problem))
+                    break
+        return None
+
+    def _mend(self, path: Path, how: Callable[[Path, Path], bool]) -> bool:
+        aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
+        if not how(path, aside):
+            return False
+        log.error("journal.segment.mended", lane=self.name, file=path.name, kept=aside.name)
+        return True
+
+    def _set_aside(self, path: Path, problem: str) -> None:
+        aside = path.with_name(path.name + f".damaged-{time.time_ns()}")
+        log.error("journal.segment.set_aside", lane=self.name, file=path.name, to=aside.name, error=problem)
+        for suffix in ("", "-wal"):
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                part.rename(aside.with_name(aside.name + suffix))
+        path.with_name(path.name + "-shm").unlink(missing_ok=True)
+        self._paths.remove(path)
