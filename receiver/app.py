@@ -1,15 +1,12 @@
 """Wiring only: builds the parts, starts and drains them in order. No logic of its own."""
 
 import asyncio
-import fcntl
 import os
 import secrets
 import sqlite3
-import ssl
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import cast
 
 import structlog
@@ -18,7 +15,7 @@ from aiohttp import web
 from receiver.delivery.dead import Retry, Tell
 from receiver.delivery.replay import Replay, ReplayOrder
 from receiver.delivery.worker import SinkWorker
-from receiver.errors import ConfigError, NotFound
+from receiver.errors import NotFound
 from receiver.ingress.doors import Doors
 from receiver.ingress.guard import Guard
 from receiver.ingress.http import Deliveries
@@ -35,10 +32,10 @@ from receiver.ingress.streams import StreamBook
 from receiver.ingress.websocket import Sockets
 from receiver.journal.base import QUARANTINE
 from receiver.journal.dedup import Dedup
-from receiver.journal.lane import LaneLimits
 from receiver.journal.sqlite import SqliteJournal
 from receiver.journal.state import State
 from receiver.plugins import check_vendors, make_sinks
+from receiver.resources import lane_limits, lock, tls_context
 from receiver.secretfiles import Runtime, remove_runtime, with_auto_tokens, write_runtime
 from receiver.settings import Settings
 from receiver.telemetry.ledger import Ledger
@@ -188,7 +185,7 @@ class Receiver:
         )
         await self._runner.setup()
         self._stack.push_async_callback(self._runner.cleanup)
-        tls = _tls(settings)
+        tls = tls_context(settings)
         serve = cast(web.Server, self._runner.server)
         self._listener = await self.doors.listen(serve, server.host, server.port, tls)
         self._stack.callback(self._listener.close)
@@ -286,44 +283,3 @@ class Receiver:
         yield "receiver_connections_turned_away", "Those that found no place, since start.", {}, self.doors.turned_away
         yield "receiver_body_bytes", "Bytes of bodies under way.", {}, self.budget.held_bytes
         yield "receiver_journal_head", "The last sequence number given out.", {}, self.journal.head
-
-
-def lane_limits(settings: Settings) -> dict[str, LaneLimits]:
-    """The journal's lanes from the config. A file is at most a quarter of its lane, so that retention can work."""
-    journal = settings.journal
-    return {
-        name: LaneLimits(
-            sync_every_ms=lane.sync_every_ms,
-            segment_bytes=min(lane.segment_bytes, max(1 << 20, lane.max_bytes // 4)),
-            max_bytes=lane.max_bytes,
-            max_age_s=lane.max_age_s,
-            tail_bytes=lane.tail_bytes,
-        )
-        for name, lane in (("events", journal.events), ("media", journal.media), ("quarantine", journal.quarantine))
-    }
-
-
-def lock(data_dir: Path) -> int:
-    """Hold a data folder for this process. Raises ``ConfigError`` where another server has it."""
-    descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise ConfigError(
-            f"data_dir: found {data_dir} in use by another receiver, allowed a folder of its own"
-        ) from None
-    return descriptor
-
-
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    if not settings.server.tls_cert_file:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(settings.server.tls_cert_file, settings.server.tls_key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"server.tls_cert_file: found a pair that does not load ({error}), allowed PEM files"
-        ) from error
-    return context

@@ -11,13 +11,13 @@ from typing import Any
 
 import msgspec
 
-from receiver.app import lock
 from receiver.commands import check
 from receiver.delivery.select import Selection
 from receiver.doctor import delivery, journal, machine
 from receiver.doctor.finding import Finding
 from receiver.errors import ConfigError
 from receiver.plugins import check_vendors, make_sinks
+from receiver.resources import lock
 from receiver.secretfiles import LOCK, Runtime, read_runtime, with_auto_tokens
 from receiver.settings import LogSettings, Settings, load
 from receiver.telemetry import log as logs

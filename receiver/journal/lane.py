@@ -230,7 +230,6 @@ class Lane(Shelf):
         return removed, lost
 
 
-
 def _written_s(path: Path) -> float:
     """When a file or its WAL was last written, in seconds since the epoch."""
     times = []

@@ -161,7 +161,6 @@ class _Ingress:
             assert not late, f"still at work long after the peer is gone: {late}"
         return bytes(transport.written)
 
-
     def _others(self) -> set["asyncio.Task[Any]"]:
         return asyncio.all_tasks() - self._own - {cast("asyncio.Task[Any]", asyncio.current_task())}
 

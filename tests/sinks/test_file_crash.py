@@ -225,9 +225,7 @@ async def come_back(folder: Path, events: Sequence[Event], rotate_bytes: int) ->
     await sink.open()
     for start in range(0, len(events), 500):
         await sink.write(make_batch(events[start : start + 500]))
-    await asyncio.to_thread(
-        wait_until, lambda: all("~" not in name or name.endswith(".gz") for name in names(folder))
-    )
+    await asyncio.to_thread(wait_until, lambda: all("~" not in name or name.endswith(".gz") for name in names(folder)))
     await sink.close()
 
 

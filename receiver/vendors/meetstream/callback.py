@@ -156,5 +156,3 @@ def _exit_reason(callback: Callback) -> ExitReason:
     """The specific name decides where it tells a reason, else ``bot_status`` in any case of its letters."""
     specific = callback.bot_event or callback.event or ""
     return _REASON_OF_NAME.get(specific) or _REASON_OF_STATUS.get((callback.bot_status or "").lower(), "left")
-
-

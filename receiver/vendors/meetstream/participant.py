@@ -73,6 +73,4 @@ def decode_participant(body: dict[str, Any], delivery: Delivery) -> Decoded | No
         attributes=attributes(told.custom_attributes),
     )
     key = timed_key("participant", subject, told.event, id_, name, timestamp) if timestamp else None
-    return delivery.decoded(
-        CHANGES[told.event], data, subject=subject, timestamp=timestamp, name=told.event, key=key
-    )
+    return delivery.decoded(CHANGES[told.event], data, subject=subject, timestamp=timestamp, name=told.event, key=key)

@@ -130,9 +130,7 @@ class Delivery(msgspec.Struct):
         event = self.event(digest.hex() + suffix, type_, data, subject=subject, timestamp=timestamp, name=name)
         return Decoded([event], digest, timed=key is not None)
 
-    def event(
-        self, id_: str, type_: str, data: Data, *, subject: str, timestamp: str | None, name: str = ""
-    ) -> Event:
+    def event(self, id_: str, type_: str, data: Data, *, subject: str, timestamp: str | None, name: str = "") -> Event:
         """An event of this payload; its time is the vendor's where that can be read, else the arrival."""
         time_ns = parse_time(timestamp) if timestamp else None
         return Event(

@@ -1,0 +1,52 @@
+"""What the settings mean for the machine: the journal's limits, the lock of the data folder, TLS. No wiring."""
+
+import fcntl
+import os
+import ssl
+from pathlib import Path
+
+from receiver.errors import ConfigError
+from receiver.journal.lane import LaneLimits
+from receiver.settings import Settings
+
+
+def lane_limits(settings: Settings) -> dict[str, LaneLimits]:
+    """The journal's lanes from the config. A file is at most a quarter of its lane, so that retention can work."""
+    journal = settings.journal
+    return {
+        name: LaneLimits(
+            sync_every_ms=lane.sync_every_ms,
+            segment_bytes=min(lane.segment_bytes, max(1 << 20, lane.max_bytes // 4)),
+            max_bytes=lane.max_bytes,
+            max_age_s=lane.max_age_s,
+            tail_bytes=lane.tail_bytes,
+        )
+        for name, lane in (("events", journal.events), ("media", journal.media), ("quarantine", journal.quarantine))
+    }
+
+
+def lock(data_dir: Path) -> int:
+    """Hold a data folder for this process. Raises ``ConfigError`` where another server has it."""
+    descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise ConfigError(
+            f"data_dir: found {data_dir} in use by another receiver, allowed a folder of its own"
+        ) from None
+    return descriptor
+
+
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """Certificate and key of the config; ``None`` where somebody else ends TLS. Raises ``ConfigError``."""
+    if not settings.server.tls_cert_file:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.server.tls_cert_file, settings.server.tls_key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"server.tls_cert_file: found a pair that does not load ({error}), allowed PEM files"
+        ) from error
+    return context
