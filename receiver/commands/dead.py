@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 
 from receiver.app import Receiver
+from receiver.commands.arguments import add_server_options
 from receiver.commands.client import post, stream
 from receiver.delivery.dead import Outcome
 from receiver.events import format_time
@@ -61,8 +62,7 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--sink", metavar="NAME", help="only letters of this sink")
     parser.add_argument("--all", action="store_true", help="retry, drop: everything (of --sink)")
     parser.add_argument("--json", action="store_true", help="list: one JSON object a line")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file of the server")
-    parser.add_argument("--data", metavar="DIR", help="data folder of the server, in place of data_dir")
+    add_server_options(parser)
     parser.set_defaults(run=run, parser=parser)
 
 

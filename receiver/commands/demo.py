@@ -1,13 +1,13 @@
 """``receiver demo``: watch meetings pass through the real server, then see the books balance."""
 
 import argparse
-import math
 import secrets
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from receiver.commands.arguments import count, speed
 from receiver.commands.serve import run_loop
 from receiver.simulator import Tally
 from receiver.telemetry import log as logs
@@ -37,10 +37,8 @@ def register(subparsers: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--speed", type=_speed, default=1.0, help="1 = real time, 10 = ten times faster, 0 = no waiting"
-    )
-    parser.add_argument("--meetings", type=_count, default=1, metavar="N", help="how many at once (default 1)")
+    parser.add_argument("--speed", type=speed, default=1.0, help="1 = real time, 10 = ten times faster, 0 = no waiting")
+    parser.add_argument("--meetings", type=count, default=1, metavar="N", help="how many at once (default 1)")
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="a new or empty folder (default: receiver-data/demo-…)"
     )
@@ -110,19 +108,3 @@ def _verdict(line: "Line") -> str:
 def _say(text: str) -> None:
     sys.stderr.write(f"-- {text}\n")
     sys.stderr.flush()
-
-
-def _speed(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0.0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"found {text}, allowed a number from 0")
-    return value
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"found {text}, allowed a whole number from 1")
-    return int(text)

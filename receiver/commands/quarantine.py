@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from receiver.app import Receiver
+from receiver.commands.arguments import add_server_options
 from receiver.commands.client import post
 from receiver.errors import NotFound
 from receiver.events import format_time
@@ -43,8 +44,7 @@ def register(subparsers: Any) -> None:
     parser.add_argument("sequences", nargs="*", type=int, metavar="SEQUENCE", help="as `list` shows it")
     parser.add_argument("--all", action="store_true", help="retry everything")
     parser.add_argument("--json", action="store_true", help="list: one JSON object a line")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file of the server")
-    parser.add_argument("--data", metavar="DIR", help="data folder of the server, in place of data_dir")
+    add_server_options(parser)
     parser.set_defaults(run=run, parser=parser)
 
 

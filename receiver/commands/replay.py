@@ -6,13 +6,13 @@ import re
 import sqlite3
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 import msgspec
 
 from receiver.app import Receiver
+from receiver.commands.arguments import add_server_options
 from receiver.commands.client import stream
 from receiver.delivery.replay import Progress, ReplayOrder
 from receiver.errors import Malformed, ReceiverError
@@ -62,8 +62,7 @@ def register(subparsers: Any) -> None:
     parser.add_argument("--dry-run", action="store_true", help="count, write nothing")
     parser.add_argument("--paced", action="store_true", help="keep the original spacing")
     parser.add_argument("--speed", type=_speed, metavar="X", help="with --paced: so many times as fast (default 1)")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file of the server")
-    parser.add_argument("--data", metavar="DIR", help="data folder of the server, in place of data_dir")
+    add_server_options(parser)
     parser.set_defaults(run=run, parser=parser)
 
 

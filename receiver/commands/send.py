@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 
+from receiver.commands.arguments import add_server_options
 from receiver.commands.client import live_server, post
 from receiver.errors import ConfigError, Malformed
 from receiver.settings import load
@@ -51,8 +52,7 @@ def register(subparsers: Any) -> None:
         "command", metavar="COMMAND", help="sendmsg, sendchat, interrupt, sendimg, sendimg_url, sendaudio"
     )
     parser.add_argument("words", nargs="*", metavar="TEXT|FILE|KEY=VALUE", help="what to send, and further arguments")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file of the server")
-    parser.add_argument("--data", metavar="DIR", help="data folder of the server, in place of data_dir")
+    add_server_options(parser)
     parser.add_argument("--url", help="a server elsewhere, e.g. https://hooks.example.org")
     parser.add_argument("--token-env", metavar="NAME", help="environment variable with that server's admin token")
     parser.set_defaults(run=run)

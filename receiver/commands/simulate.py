@@ -5,11 +5,11 @@ Options, progress and the table of counts; the playing itself is ``receiver.simu
 
 import argparse
 import asyncio
-import math
 import secrets
 import sys
 from urllib.parse import urlsplit
 
+from receiver.commands.arguments import count, speed
 from receiver.simulator import FAULTS, Channels, MeetingTally, Tally, play
 
 _EXIT_NOT_ALL_ACCEPTED = 1
@@ -46,8 +46,8 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     parser.add_argument("vendor", choices=["meetstream"], help="which vendor to play")
     parser.add_argument("--url", required=True, type=_url, help="the receiver's endpoint, with its token if it has one")
-    parser.add_argument("--meetings", type=_count, default=1, metavar="N", help="bots at the same time (default 1)")
-    parser.add_argument("--speed", type=_speed, default=1.0, metavar="X", help="1 = real time (default), 0 = at once")
+    parser.add_argument("--meetings", type=count, default=1, metavar="N", help="bots at the same time (default 1)")
+    parser.add_argument("--speed", type=speed, default=1.0, metavar="X", help="1 = real time (default), 0 = at once")
     parser.add_argument("--faults", type=_faults, default=frozenset(), metavar="LIST", help=",".join(FAULTS))
     parser.add_argument("--seed", type=int, metavar="S", help="makes bot ids, cast and faults repeat")
     transports = ["webhook", "websocket", "alternate"]
@@ -175,22 +175,6 @@ def _url(text: str) -> str:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"found {text}, allowed a whole number from 1")
-    return int(text)
-
-
-def _speed(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0.0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"found {text}, allowed a number from 0")
-    return value
 
 
 def _faults(text: str) -> frozenset[str]:

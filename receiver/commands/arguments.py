@@ -1,0 +1,29 @@
+"""Arguments that several commands take, and how their text is read."""
+
+import argparse
+import math
+from pathlib import Path
+
+
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    """``--config`` and ``--data`` of commands that work on the data folder of a server."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file of the server")
+    parser.add_argument("--data", metavar="DIR", help="data folder of the server, in place of data_dir")
+
+
+def speed(text: str) -> float:
+    """A factor of real time; 0 = as fast as it goes."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"found {text}, allowed a number from 0")
+    return value
+
+
+def count(text: str) -> int:
+    """A whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"found {text}, allowed a whole number from 1")
+    return int(text)
