@@ -2,13 +2,25 @@
 
 import argparse
 import math
+import sys
 from pathlib import Path
+
+from receiver.settings import Settings, load
 
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:
     """``--config`` and ``--data`` of commands that work on the data folder of a server."""
     parser.add_argument("--config", type=Path, metavar="FILE", help="TOML file of the server")
     parser.add_argument("--data", metavar="DIR", help="data folder of the server, in place of data_dir")
+
+
+def server_journal(arguments: argparse.Namespace) -> tuple[Settings, Path]:
+    """The server's settings, whose secrets are not needed, and its journal's folder; says so where there is none."""
+    settings = load(arguments.config, data_dir=arguments.data, need_secrets=False)
+    folder = settings.data_dir / "journal"
+    if not folder.is_dir():
+        sys.stderr.write(f"receiver: no journal in {settings.data_dir}: no server has run there yet\n")
+    return settings, folder
 
 
 def speed(text: str) -> float:

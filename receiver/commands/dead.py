@@ -12,13 +12,13 @@ import aiohttp
 import msgspec
 
 from receiver.app import Receiver
-from receiver.commands.arguments import add_server_options
+from receiver.commands.arguments import add_server_options, server_journal
 from receiver.commands.client import post, stream
 from receiver.delivery.dead import Outcome
 from receiver.events import format_time
 from receiver.journal.dead import DeadLetter, letters_in
 from receiver.secretfiles import Runtime, read_runtime
-from receiver.settings import LogSettings, Settings, load
+from receiver.settings import LogSettings, Settings
 from receiver.telemetry import log as logs
 
 _EPILOG = """\
@@ -68,10 +68,7 @@ def register(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """List, show, retry or drop."""
-    settings = load(arguments.config, data_dir=arguments.data, need_secrets=False)
-    folder = settings.data_dir / "journal"
-    if not folder.is_dir():
-        sys.stderr.write(f"receiver: no journal in {settings.data_dir}: no server has run there yet\n")
+    settings, folder = server_journal(arguments)
     try:
         return _act(arguments, settings, folder)
     except sqlite3.Error as error:

@@ -11,13 +11,13 @@ import aiohttp
 import msgspec
 
 from receiver.app import Receiver
-from receiver.commands.arguments import add_server_options
+from receiver.commands.arguments import add_server_options, server_journal
 from receiver.commands.client import post
 from receiver.errors import NotFound
 from receiver.events import format_time
 from receiver.ingress.quarantine import find, quarantined
 from receiver.secretfiles import read_runtime
-from receiver.settings import LogSettings, Settings, load
+from receiver.settings import LogSettings, Settings
 from receiver.telemetry import log as logs
 
 _EPILOG = """\
@@ -50,10 +50,7 @@ def register(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """List, show or retry."""
-    settings = load(arguments.config, data_dir=arguments.data, need_secrets=False)
-    folder = settings.data_dir / "journal"
-    if not folder.is_dir():
-        sys.stderr.write(f"receiver: no journal in {settings.data_dir}: no server has run there yet\n")
+    settings, folder = server_journal(arguments)
     try:
         return _act(arguments, settings, folder)
     except sqlite3.Error as error:

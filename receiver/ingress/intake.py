@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeVarTuple
 
 import msgspec
 import structlog
@@ -14,6 +14,7 @@ from receiver.record import Decoded, Record
 from receiver.telemetry.ledger import Intake as Book
 
 log = structlog.get_logger()
+Arguments = TypeVarTuple("Arguments")
 Fate = Literal["accepted", "duplicate", "quarantined"]
 
 
@@ -99,14 +100,14 @@ class Intake:
             self._dedup.forget(key, entry.seq)
 
 
-def decode_safely(decode: Callable[[Record], Decoded], record: Record) -> Decoded:
+def decode_safely(decode: Callable[[*Arguments], Decoded], *arguments: *Arguments) -> Decoded:
     """Decode. A fault in a decoder is never the sender's: the bytes go to quarantine for a later retry."""
     try:
-        return decode(record)
+        return decode(*arguments)
     except Malformed:
         raise
     except Exception as fault:
-        log.exception("decoder.fault", vendor=record.vendor, kind=record.kind)
+        log.exception("decoder.fault", decoder=getattr(decode, "__qualname__", repr(decode)))
         raise Malformed(f"decoder fault: {type(fault).__name__}") from fault
 
 

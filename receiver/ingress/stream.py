@@ -9,7 +9,7 @@ import structlog
 from receiver.errors import JournalUnavailable, Malformed
 from receiver.events import Event, StreamClosed, StreamOpened
 from receiver.ingress.guard import CHANNELS
-from receiver.ingress.intake import Intake, Outcome
+from receiver.ingress.intake import Intake, Outcome, decode_safely
 from receiver.ingress.media import MediaGather
 from receiver.ingress.streams import Ended, Key, StreamBook
 from receiver.journal.base import EVENTS, MEDIA
@@ -146,7 +146,7 @@ class Stream:
         first = not self._frames
         state = self.session.snapshot() if first else b""
         try:
-            decoded = _receive(self.session, message, now_ns)
+            decoded = decode_safely(self.session.receive, message, now_ns)
         except Malformed as problem:
             self.seal()  # what comes next has a snapshot of its own, whatever this one has left behind in the session
             await self._quarantine("binary", message, now_ns, state or self.session.snapshot(), problem)
@@ -170,7 +170,7 @@ class Stream:
         self._book.bytes += len(payload)
         state = self.session.snapshot()
         try:
-            decoded = _receive(self.session, message, now_ns)
+            decoded = decode_safely(self.session.receive, message, now_ns)
         except Malformed as problem:
             await self._quarantine("text", payload, now_ns, state, problem)
             return
@@ -268,13 +268,3 @@ def opening_of(note: StreamNote) -> Record:
         connection=note.connection,
         subject=note.subject,
     )
-
-
-def _receive(session: Session, message: bytes | str, now_ns: int) -> Decoded:
-    try:
-        return session.receive(message, now_ns)
-    except Malformed:
-        raise
-    except Exception as fault:
-        log.exception("decoder.fault", message_type=type(message).__name__)
-        raise Malformed(f"decoder fault: {type(fault).__name__}") from fault

@@ -1,7 +1,7 @@
 """A lane: one writer thread that commits in groups, its segments, its memory tail.
 
-``events`` and ``media`` are two objects of this class and differ in two numbers: how often a commit is synced and how
-long it waits for company. ``quarantine`` is a third. A slow lane never delays another.
+``events`` and ``media`` are two objects of this class and differ in how often a commit is synced. ``quarantine`` is a
+third. A slow lane never delays another.
 """
 
 import asyncio
@@ -33,7 +33,6 @@ class LaneLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers of a lane. ``sync_every_ms`` = 0: every commit is on disk before it counts."""
 
     sync_every_ms: int = 0
-    gather_ms: int = 0
     segment_bytes: int = 64 << 20
     max_bytes: int = 8 << 30
     max_age_s: float = 7 * 86400
@@ -145,8 +144,6 @@ class Lane(Shelf):
         first = self._queue.get()
         if first is _CLOSE:
             return None
-        if self._limits.gather_ms:
-            time.sleep(self._limits.gather_ms / 1000)
         group = [first]
         size = len(first[0].payload)
         while len(group) < _GROUP_RECORDS and size < _GROUP_BYTES:
