@@ -1,10 +1,14 @@
-"""Finds the class of a sink type, ours or another package's, and makes its config from a section of the file."""
+"""Finds the class of a sink type, ours or another package's, and makes its config from a section of the file.
+
+Another package's sink lives on an island: see :mod:`receiver.delivery.island`.
+"""
 
 import inspect
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, cast
 
+from receiver.delivery.island import Island
 from receiver.delivery.select import Selection
 from receiver.errors import ConfigError
 from receiver.redaction import redact_text
@@ -99,8 +103,9 @@ def _entry(type_name: str, section: str) -> EntryPoint:
 
 
 def _build(kind: type[Sink], name: str, config: SinkConfig, data_dir: Path, section: str) -> Sink:
+    ours = any(config.type == type_name for type_name, _ in SINKS)
     try:
-        return kind(name, config, data_dir)
+        return kind(name, config, data_dir) if ours else Island(name, lambda: kind(name, config, data_dir))
     except ConfigError as error:
         raise ConfigError(*(_with_section(section, problem) for problem in error.problems)) from error
     except Exception as error:  # another package's fault must not look like one of ours

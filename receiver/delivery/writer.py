@@ -108,7 +108,7 @@ class SinkWriter:
         batch = Batch(events, raw=self._config.raw, secrets=self._config.secrets, late=late)
         refused: list[Refusal] = []
         try:
-            await _ask(self._sink.write(batch))
+            await self._ask("write", self._sink.write(batch))
         except SinkRejected as refusal:
             reason = redact_text(str(refusal))
             named = {id(event) for event in refusal.events}
@@ -187,13 +187,28 @@ class SinkWriter:
         self.is_open = self._book.connected = False
         try:
             async with asyncio.timeout(self._close_s):
-                await _ask(self._sink.close())
+                await self._ask("close", self._sink.close())
         except Exception as error:
             log.warning("sink.close.failed", sink=self.name, error=redact_text(f"{type(error).__name__}: {error}"))
 
     async def _open(self) -> None:
-        await _ask(self._sink.open())
+        await self._ask("open", self._sink.open())
         self.is_open = True
+
+    async def _ask(self, doing: str, call: Awaitable[None]) -> None:
+        """Await the sink, noting since when. A cancellation that nobody asked this task for is a failure of the sink
+        like any other."""
+        book = self._book
+        book.doing, book.doing_since_s = doing, time.monotonic()
+        try:
+            await call
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise SinkNotConnected("the sink's own work was cancelled") from None
+        finally:
+            book.doing = ""
 
     async def _pause(self, wait_s: float) -> None:
         if self.draining.is_set():
@@ -236,17 +251,6 @@ class SinkWriter:
             return event.json(secrets=self._config.secrets, raw=self._config.raw)
         except Exception:  # that may be just why the sink stumbled over it
             return Encoder.encode({"id": event.id, "type": event.type, "subject": event.subject})
-
-
-async def _ask(call: Awaitable[None]) -> None:
-    """Await a sink. A cancellation that nobody asked this task for is a failure of the sink like any other."""
-    try:
-        await call
-    except asyncio.CancelledError:
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise
-        raise SinkNotConnected("the sink's own work was cancelled") from None
 
 
 def _text(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 import hmac
 import shutil
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,8 +14,11 @@ from prometheus_client import CollectorRegistry
 from receiver.errors import Malformed, Unauthorized
 from receiver.ingress.orders import Orders
 from receiver.ingress.websocket import Sockets
-from receiver.telemetry.ledger import Ledger
+from receiver.telemetry.ledger import Ledger, SinkBook
 from receiver.telemetry.metrics import render
+
+#: a sink's call that takes longer is told at ``/readyz``
+_LONG_S = 10.0
 
 
 class HasError(Protocol):
@@ -72,12 +76,7 @@ class Ops:
             "serving": "draining" if self.draining else "ok",
         }
         ready = all(value == "ok" for value in checks.values())
-        dead = self.orders.dead.counts
-        sinks = {
-            name: (book.error or ("ok" if book.connected else "connecting"))
-            + (f"; {dead[name]} dead letters" if dead.get(name) else "")
-            for name, book in self._ledger.sinks.items()
-        }
+        sinks = {name: self._sink_text(name, book) for name, book in self._ledger.sinks.items()}
         body = {"status": "ready" if ready else "not ready", "checks": checks, "sinks": sinks}
         return web.json_response(body, status=200 if ready else 503)
 
@@ -105,6 +104,16 @@ class Ops:
         """``POST /api/quarantine/{sequence}/retry``: decode once more; what is understood now goes to the journal."""
         self._require_admin(request)
         return web.json_response({"result": await self._retry(int(request.match_info["sequence"]))})
+
+    def _sink_text(self, name: str, book: SinkBook) -> str:
+        parts = [book.error] if book.error else []
+        busy_s = book.busy_s(time.monotonic())
+        if busy_s >= _LONG_S:
+            parts.append(f"{book.doing} under way for {busy_s:.0f} s")
+        parts = parts or ["ok" if book.connected else "connecting"]
+        if letters := self.orders.dead.counts.get(name):
+            parts.append(f"{letters} dead letters")
+        return "; ".join(parts)
 
     def _require_admin(self, request: web.Request) -> None:
         kind, _, given = request.headers.get("Authorization", "").partition(" ")

@@ -51,6 +51,13 @@ class SinkBook(msgspec.Struct):
     error: str = ""
     #: arrival of the newest event that the far side has, ns since the epoch
     delivered_ns: int = 0
+    #: what the sink is doing now (``open``, ``write`` or ``close``; empty: nothing) and since when, monotonic seconds
+    doing: str = ""
+    doing_since_s: float = 0.0
+
+    def busy_s(self, now_s: float) -> float:
+        """How long the call that is under way has taken so far; 0 where there is none."""
+        return max(0.0, now_s - self.doing_since_s) if self.doing else 0.0
 
     @property
     def done(self) -> int:

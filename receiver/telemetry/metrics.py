@@ -1,5 +1,6 @@
 """The ledger in Prometheus' text form. Read when asked, so that counting stays plain integers."""
 
+import time
 from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
@@ -30,6 +31,7 @@ _SINK = {
     "batches": "Batches written.",
 }
 _FAILURES = "Attempts that failed in a row; 0 while all is well. What an alert on a stuck sink looks at."
+_BUSY = "How long the call of the sink that is under way has taken so far; 0: none. Grows while a far side hangs."
 _DELIVERED = "When the newest event that the far side has arrived here, seconds since the epoch; 0: none since start."
 
 
@@ -58,11 +60,15 @@ class LedgerCollector(Collector):
     def _sinks_now(self) -> Iterable[Metric]:
         failures = GaugeMetricFamily("receiver_sink_failures", _FAILURES, labels=["sink"])
         delivered = GaugeMetricFamily("receiver_sink_delivered_timestamp_seconds", _DELIVERED, labels=["sink"])
+        busy = GaugeMetricFamily("receiver_sink_busy_seconds", _BUSY, labels=["sink"])
+        now_s = time.monotonic()
         for name, sink in self._ledger.sinks.items():
             failures.add_metric([name], sink.failures)
             delivered.add_metric([name], sink.delivered_ns / 1e9)
+            busy.add_metric([name], sink.busy_s(now_s))
         yield failures
         yield delivered
+        yield busy
 
     def _read_gauges(self) -> Iterable[Metric]:
         families: dict[str, GaugeMetricFamily] = {}

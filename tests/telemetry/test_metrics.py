@@ -1,5 +1,7 @@
 """The books and their Prometheus form: every number is there, and they balance."""
 
+import time
+
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -30,11 +32,22 @@ def test_every_number_of_the_books_is_a_metric() -> None:
     for name in set(Intake.__struct_fields__) - {"sockets_open"}:
         metric = f"receiver_{name.removesuffix('_total')}_total/meetstream/default"
         assert found[metric] == getattr(intake, name)
-    for name in set(SinkBook.__struct_fields__) - {"connected", "error", "backlog", "failures", "delivered_ns"}:
+    gauges = {"connected", "error", "backlog", "failures", "delivered_ns", "doing", "doing_since_s"}
+    for name in set(SinkBook.__struct_fields__) - gauges:
         assert found[f"receiver_sink_{name}_total/kafka"] == getattr(sink, name)
     assert found["receiver_sink_failures/kafka"] == sink.failures
     assert found["receiver_sink_delivered_timestamp_seconds/kafka"] == sink.delivered_ns / 1e9
     assert found["receiver_extra/b"] == 1.5
+
+
+def test_a_call_that_hangs_is_seen_growing() -> None:
+    """`receiver_sink_failures` stays 0 while a far side hangs; this is what an alert looks at then."""
+    ledger = Ledger()
+    ledger.sink("idle")
+    ledger.sink("hung").doing = "write"
+    ledger.sink("hung").doing_since_s = time.monotonic() - 73
+    found = scraped(ledger)
+    assert found["receiver_sink_busy_seconds/idle"] == 0 and 73 <= found["receiver_sink_busy_seconds/hung"] < 173
 
 
 def test_the_books_balance() -> None:
