@@ -15,6 +15,7 @@
     │   └── FrameInvalid       a frame of an unknown kind
     ├── Overloaded             others' bodies fill the memory for them now: come back later
     └── JournalUnavailable     the journal cannot take bytes now: come back later
+        └── DiskFull           the same, for want of space: what is shed is counted
 
 A leaf exists only where a caller treats it differently. ``status`` is the HTTP answer, ``close_code`` the WebSocket
 close code, ``retryable`` says whether the same bytes may succeed later. Texts name field paths, byte offsets and
@@ -116,3 +117,7 @@ class JournalUnavailable(ReceiverError):
     status = 503
     close_code = 1013
     retryable = True
+
+
+class DiskFull(JournalUnavailable):
+    """There is no space for it now, or what is left is kept for what weighs more."""

@@ -17,16 +17,20 @@ from pathlib import Path
 import msgspec
 import structlog
 
-from receiver.errors import JournalUnavailable
-from receiver.journal.segment import SUFFIX, Segment, file_bytes, is_damage, remove
+from receiver.errors import DiskFull, JournalUnavailable
+from receiver.journal.segment import SUFFIX, Segment, file_bytes, is_damage, is_full, remove
 from receiver.journal.shelf import Shelf
 from receiver.journal.tail import Tail
 from receiver.record import Record
 
 log = structlog.get_logger()
 _CLOSE = None
+_PROBE = "probe"
+_Item = tuple[Record, asyncio.Future[None]]
 _GROUP_RECORDS = 4096
 _GROUP_BYTES = 16 << 20
+#: the same failure is told once in so many seconds
+_TELL_S = 10.0
 
 
 class LaneLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,10 +49,12 @@ class Lane(Shelf):
 
     def __init__(self, name: str, folder: Path, limits: LaneLimits, changed: Callable[[], None]) -> None:
         self.error: str | None = None
+        #: whether that is for want of space
+        self.full = False
         super().__init__(name, folder)
         self._limits = limits
         self._changed = changed
-        self._queue: queue.SimpleQueue[tuple[Record, asyncio.Future[None]] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Item | str | None] = queue.SimpleQueue()
         self._pending: deque[int] = deque()
         self._pending_bytes = 0
         self._room = asyncio.Event()
@@ -58,6 +64,8 @@ class Lane(Shelf):
         #: sequence numbers committed since start
         self.positions = 0
         self._last_sync_s = 0.0
+        #: records that failed since the log said so, and when it did
+        self._untold, self._told_s = 0, 0.0
         self._closers: list[threading.Thread] = []
         self.head, self._segment = self._open_folder()
         self.tail = Tail(limits.tail_bytes, self.head)
@@ -83,6 +91,11 @@ class Lane(Shelf):
         if self._pending_bytes > self._limits.pending_bytes:
             await self._room.wait()
 
+    def probe(self) -> None:
+        """Have a lane that fails try the disk by itself: who is told to come back later need not come."""
+        if self.error is not None and not self._pending:
+            self._queue.put(_PROBE)
+
     async def settle(self) -> None:
         """Return when nothing waits for the writer."""
         await self._idle.wait()
@@ -104,8 +117,9 @@ class Lane(Shelf):
         for closer in self._closers:
             await asyncio.to_thread(closer.join)
 
-    def _committed(self, group: list[tuple[Record, asyncio.Future[None]]], error: str | None) -> None:
-        self.error = error
+    def _committed(self, group: list[_Item], error: str | None, full: bool) -> None:
+        self.error, self.full = error, full
+        kind = DiskFull if full else JournalUnavailable
         for record, future in group:
             self._pending.popleft()
             self._pending_bytes -= len(record.payload)
@@ -116,7 +130,7 @@ class Lane(Shelf):
                 if not future.done():
                     future.set_result(None)
             elif not future.done():
-                future.set_exception(JournalUnavailable(f"journal lane {self.name}: {error}"))
+                future.set_exception(kind(f"journal lane {self.name}: {error}"))
                 future.exception()  # nobody may be waiting: that is no fault of theirs
         if self._pending_bytes <= self._limits.pending_bytes:
             self._room.set()
@@ -129,21 +143,26 @@ class Lane(Shelf):
     def _run(self) -> None:
         while (group := self._next_group()) is not None:
             error: str | None = None
+            full = False
             try:
                 self._commit_somewhere([record for record, _ in group])
             except (sqlite3.Error, OSError) as problem:
+                full = is_full(problem, self._folder)
+                self._tell_failure(problem, len(group))
                 error = str(problem)
-                log.error("journal.commit.failed", lane=self.name, records=len(group), error=error)
-                self._drop_broken_segment()
-            self._loop.call_soon_threadsafe(self._committed, group, error)
+                if not full:  # a transaction without space is undone and leaves the file sound
+                    self._drop_broken_segment()
+            self._loop.call_soon_threadsafe(self._committed, group, error, full)
         if self._segment is not None:
             self._close_segment(self._segment)
 
-    def _next_group(self) -> list[tuple[Record, asyncio.Future[None]]] | None:
-        """Everything that waits, in order; ``None`` once the lane is closed and empty."""
+    def _next_group(self) -> list[_Item] | None:
+        """Everything that waits, in order, nothing for a probe; ``None`` once the lane is closed and empty."""
         first = self._queue.get()
         if first is _CLOSE:
             return None
+        if isinstance(first, str):
+            return []
         group = [first]
         size = len(first[0].payload)
         while len(group) < _GROUP_RECORDS and size < _GROUP_BYTES:
@@ -154,6 +173,8 @@ class Lane(Shelf):
             if item is _CLOSE:
                 self._queue.put(_CLOSE)
                 break
+            if isinstance(item, str):
+                continue
             group.append(item)
             size += len(item[0].payload)
         return group
@@ -163,7 +184,8 @@ class Lane(Shelf):
         try:
             self._commit(records)
         except sqlite3.DatabaseError as problem:
-            if not is_damage(problem) or self._segment is None:
+            broken = is_damage(problem) or getattr(problem, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
+            if self._segment is None or not broken or is_full(problem, self._folder):
                 raise
             name = self._segment.path.name
             log.error("journal.segment.damaged", lane=self.name, file=name, error=str(problem), found="at a commit")
@@ -173,7 +195,10 @@ class Lane(Shelf):
     def _commit(self, records: list[Record]) -> None:
         segment = self._segment
         if segment is None or segment.written_bytes >= self._limits.segment_bytes:
-            segment = self._roll(records[0].seq)
+            segment = self._roll(records[0].seq if records else self.head + 1)
+        if not records:
+            segment.probe()
+            return
         now_s = time.monotonic()
         sync = now_s - self._last_sync_s >= self._limits.sync_every_ms / 1000
         segment.append(records, sync=sync)
@@ -192,6 +217,15 @@ class Lane(Shelf):
             self._closers.append(closer)
             closer.start()
         return segment
+
+    def _tell_failure(self, problem: Exception, records: int) -> None:
+        """Tell a reason when it is new and then now and then: on a full disk each try fails for the same one."""
+        now_s = time.monotonic()
+        self._untold += records
+        if str(problem) == self.error and now_s - self._told_s < _TELL_S:
+            return
+        log.error("journal.commit.failed", lane=self.name, records=self._untold, error=str(problem))
+        self._untold, self._told_s = 0, now_s
 
     def _drop_broken_segment(self) -> None:
         """After an error go on in a new file, unless nothing was written to this one yet."""

@@ -4,6 +4,7 @@ Lanes are cut into files because deleting a file gives its disk space back at on
 because damage stays inside one file. Checkpoints happen when a file is closed, off the commit path.
 """
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -21,7 +22,13 @@ SCHEMA = (
 _INSERT = "INSERT INTO record VALUES (?, ?, ?, ?)"
 _SELECT = "SELECT seq, key, meta, payload FROM record WHERE seq > ? ORDER BY seq"
 _SELECT_SMALL = "SELECT seq, key, meta, x'' FROM record WHERE seq > ? ORDER BY seq"
-_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_TOOBIG)
+_DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_TOOBIG)
+#: of the I/O errors only those that are about reading: others come of a full disk, too
+_UNREADABLE = (
+    sqlite3.SQLITE_IOERR, sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS,
+)  # fmt: skip
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+_PROBE_BYTES = 64 << 10
 _NO_ROW: Row = 0, b"", b"", b""
 ALL = (1 << 63) - 1
 SUFFIX = ".db"
@@ -41,11 +48,13 @@ class Segment:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA wal_autocheckpoint = 0")
             self._db.execute(SCHEMA)
-        except sqlite3.Error:
+            if fresh:
+                sync_directory(path.parent)
+        except (sqlite3.Error, OSError):
             self._db.close()
+            if fresh:  # tried again under another number, so that each try would leave a file behind
+                remove(path)
             raise
-        if fresh:
-            sync_directory(path.parent)
 
     def append(self, records: Iterable[Record], *, sync: bool) -> None:
         """Write ``records`` in one transaction; with ``sync`` they are on disk when this returns."""
@@ -64,16 +73,27 @@ class Segment:
         # a WAL page is written anew by each commit that touches it: small commits fill the disk long before the rows do
         self.written_bytes = self._folded_bytes + self._wal.stat().st_size
 
+    def probe(self) -> None:
+        """Commit and sync a page that means nothing: raises what a record would meet now."""
+        self._db.execute("PRAGMA synchronous = FULL")
+        self._synchronous = "FULL"
+        self._db.execute("PRAGMA user_version = 0")
+
     def sound(self) -> bool:
         """Whether every page is where it belongs (reads the whole file). One that is not is no longer written to."""
         return _is_sound(self._db)
 
     def close(self) -> None:
-        """Fold the WAL into the file and let go. May take a while: not for the commit path."""
+        """Fold the WAL into the file and let go. May take a while: not for the commit path.
+
+        Folding takes as much space again until it is done. Where that is short it is left to others: the WAL stays
+        beside the file and is read with it.
+        """
         try:
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            if _room_to_fold(self.path):
+                self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
-            self._db.close()
+            _let_go(self._db, self.path)
 
     def _rollback(self) -> None:
         try:
@@ -166,7 +186,7 @@ class SegmentReader:
 
     def close(self) -> None:
         """Let go of the file."""
-        self._db.close()
+        _let_go(self._db, self.path)
 
     def _rows(self, query: str, after: int) -> Iterator[Row]:
         """Rows behind ``after`` in the order of the tree; where a page cannot be read, go on behind it."""
@@ -213,6 +233,31 @@ class SegmentReader:
         return True
 
 
+def _room_to_fold(path: Path) -> bool:
+    """Whether folding a file's WAL leaves others enough to write."""
+    try:
+        size = path.with_name(path.name + "-wal").stat().st_size
+    except FileNotFoundError:
+        return True
+    disk = os.statvfs(path.parent)
+    return disk.f_bavail * disk.f_frsize >= 2 * size
+
+
+def _let_go(db: sqlite3.Connection, path: Path) -> None:
+    """Close. SQLite folds the WAL with the last connection; one that may only read does not, and so it closes last."""
+    if _room_to_fold(path):
+        db.close()
+        return
+    last = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, check_same_thread=False, timeout=10)
+    try:
+        last.execute("SELECT 1 FROM sqlite_master LIMIT 0").fetchone()
+    except sqlite3.Error:  # damaged, or not even space for that: then it tries to fold and may fail, no more
+        pass
+    finally:
+        db.close()
+        last.close()
+
+
 def _is_sound(db: sqlite3.Connection) -> bool:
     try:
         return bool(db.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)])
@@ -224,7 +269,28 @@ def _is_sound(db: sqlite3.Connection) -> bool:
 
 def is_damage(problem: sqlite3.Error) -> bool:
     """Whether an error says that bytes on disk are not what was written, and not that the machine is busy or full."""
-    return getattr(problem, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _DAMAGE
+    code = getattr(problem, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    return code & 0xFF in _DAMAGE or code in _UNREADABLE
+
+
+def is_full(problem: Exception, folder: Path) -> bool:
+    """Whether a failed write to ``folder`` failed for want of space. Where SQLite cannot tell (a quota, a file that it
+    could not create), a small file is tried."""
+    if isinstance(problem, OSError):
+        return problem.errno in _NO_SPACE
+    code = getattr(problem, "sqlite_errorcode", 0)
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE):
+        return True
+    if code & 0xFF not in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN):
+        return False
+    probe = folder / "space.probe"
+    try:
+        probe.write_bytes(bytes(_PROBE_BYTES))
+    except OSError as error:
+        return error.errno in _NO_SPACE
+    finally:
+        probe.unlink(missing_ok=True)
+    return False
 
 
 def file_bytes(path: Path) -> int:
