@@ -19,6 +19,8 @@ from sinks import ENTRY_POINT_GROUP, SINKS
 from sinks.base import Sink, SinkConfig
 
 _COROUTINES = ("open", "write", "close")
+#: a sink, not opened yet, and its config
+Made = tuple[Sink, SinkConfig]
 
 
 def sink_types() -> list[str]:
@@ -46,7 +48,7 @@ def sink_class(type_name: str, section: str) -> type[Sink]:
     return cast(type[Sink], found)
 
 
-def make_sink(name: str, keys: dict[str, Any], data_dir: Path) -> tuple[Sink, SinkConfig]:
+def make_sink(name: str, keys: dict[str, Any], data_dir: Path) -> Made:
     """A sink and its config from ``[sinks.NAME]``. Raises ``ConfigError``; connects to nothing."""
     section = join("sinks", name)
     kind = sink_class(keys["type"], section)
@@ -71,9 +73,9 @@ def make_sink(name: str, keys: dict[str, Any], data_dir: Path) -> tuple[Sink, Si
     return _build(kind, name, config, data_dir, section), config
 
 
-def make_sinks(settings: Settings) -> dict[str, tuple[Sink, SinkConfig]]:
+def make_sinks(settings: Settings) -> dict[str, Made]:
     """All sinks of a config. Raises ``ConfigError`` with the problems of all of them."""
-    made: dict[str, tuple[Sink, SinkConfig]] = {}
+    made: dict[str, Made] = {}
     problems: list[str] = []
     for name, keys in settings.sinks.items():
         try:

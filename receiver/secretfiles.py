@@ -82,8 +82,14 @@ def read_runtime(data_dir: Path) -> Runtime | None:
 
 
 def remove_runtime(data_dir: Path) -> None:
-    """The server has ended."""
-    (data_dir / _RUNTIME).unlink(missing_ok=True)
+    """This process serves no more. What another one wrote, which has taken over, stays."""
+    path = data_dir / _RUNTIME
+    try:
+        if msgspec.json.decode(path.read_bytes(), type=Runtime).pid != os.getpid():
+            return
+    except (OSError, msgspec.DecodeError):
+        pass
+    path.unlink(missing_ok=True)
 
 
 def write_private(path: Path, content: bytes) -> None:

@@ -12,7 +12,7 @@ import structlog
 from receiver.delivery.pieces import Piece, Pieces, Refusal
 from receiver.delivery.retry import Backoff
 from receiver.delivery.select import Selection
-from receiver.delivery.writer import PATIENCE, SinkWriter, Unexplained
+from receiver.delivery.writer import PATIENCE, Halted, SinkWriter, Unexplained
 from receiver.errors import Malformed
 from receiver.events import Event
 from receiver.journal.base import Journal
@@ -80,6 +80,11 @@ class SinkWorker:
         self._writer.draining.set()
         self.end_orders()
 
+    def halt(self) -> None:
+        """End after the write under way, whatever else is in the journal: somebody will go on from the cursor."""
+        self._writer.halt()
+        self.end_orders()
+
     def end_orders(self) -> None:
         """Take no more pieces: those who wait for one get ``SinkNotConnected``."""
         self._pieces.end("the server is stopping")
@@ -93,16 +98,18 @@ class SinkWorker:
         return await self._pieces.hand_over(events, late=late)
 
     async def run(self, *, live: bool = True) -> None:
-        """Deliver for ever, or until drained. Nothing but cancellation ends it early: it must not end the server.
+        """Deliver for ever, or until drained or halted. Nothing but cancellation ends it early.
 
         ``live = False``: only what is handed over, so that the cursor stays where it is.
         """
         self._live = live
         try:
-            while True:
+            while not self._writer.halted:
                 try:
                     if not await self._step():
                         return
+                except Halted:
+                    return
                 except Exception as error:  # the journal's or a decoder's fault, or ours
                     await self._writer.failed(error, "sink.worker.fault", exc_info=True)
         finally:

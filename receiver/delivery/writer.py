@@ -36,6 +36,10 @@ class Unexplained(Exception):
     """``write`` failed for a reason that is no outage: its cause. Perhaps an event is to blame."""
 
 
+class Halted(Exception):
+    """The last attempt failed, and no other is wanted: the events stay behind the cursor."""
+
+
 class Sifted(NamedTuple):
     """What became of a suspected batch: ``passed`` events delivered, some refused, ``rest`` not tried yet."""
 
@@ -62,6 +66,8 @@ class SinkWriter:
         self._backoff = backoff
         #: set: pauses end early, so that a sink which is back gets its events
         self.draining = asyncio.Event()
+        #: what fails now is not tried again
+        self.halted = False
         self.is_open = False
         self._sink = sink
         self._config = config
@@ -152,9 +158,16 @@ class SinkWriter:
                 await self.failed(error)
         return Sifted(passed, refused, [event for part in reversed(waiting) for event in part])
 
+    def halt(self) -> None:
+        """Try nothing again: a failure from now on raises ``Halted``."""
+        self.halted = True
+        self.draining.set()
+
     async def failed(self, error: Exception, event: str = "sink.failed", **about: object) -> None:
-        """Tell, count, let go if need be, wait."""
+        """Tell, count, let go if need be, wait. Raises ``Halted``."""
         await self.told(error, event, **about)
+        if self.halted:
+            raise Halted from error
         await self._pause(self.wait_s(self._book.failures, error))
 
     def wait_s(self, failures: int, error: Exception) -> float:

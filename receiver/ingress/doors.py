@@ -5,8 +5,12 @@ Stands between the event loop and aiohttp's protocol and passes everything on; n
 
 import asyncio
 import logging
+import os
 import resource
+import socket
 import ssl
+from collections.abc import Sequence
+from functools import partial
 from typing import cast
 
 import structlog
@@ -31,18 +35,46 @@ class Doors:
         """``most``: new connections beyond are told 503. ``head_timeout_s`` 0: heads may take for ever."""
         self.open = 0
         self.turned_away = 0
+        #: set while no connection is open
+        self.empty = asyncio.Event()
+        self.empty.set()
+        self._listeners: list[asyncio.Server] = []
         self._most = max(1, min(most, _raise_open_files() - _OWN_FILES))
         self._head_timeout_s = head_timeout_s
         self._headless: dict[asyncio.BaseProtocol, asyncio.TimerHandle] = {}
         self._said_full = False
         logging.getLogger("aiohttp.server").addFilter(_not_about_broken_http)
 
-    async def listen(self, server: web.Server, host: str, port: int, tls: ssl.SSLContext | None) -> asyncio.Server:
-        """Accept connections for ``server``."""
+    async def listen(
+        self, server: web.Server, where: tuple[str, int] | Sequence[socket.socket], tls: ssl.SSLContext | None
+    ) -> tuple[str, int]:
+        """Accept connections for ``server`` at a host and port, or on sockets that listen already. Host and port."""
+        loop = asyncio.get_running_loop()
         handshake_s = self._head_timeout_s if tls is not None and self._head_timeout_s else None
-        return await asyncio.get_running_loop().create_server(
-            lambda: _Door(self, server), host, port, ssl=tls, backlog=_BACKLOG, ssl_handshake_timeout=handshake_s
+        create = partial(
+            loop.create_server,
+            lambda: _Door(self, server),
+            ssl=tls,
+            backlog=_BACKLOG,
+            ssl_handshake_timeout=handshake_s,
         )
+        if isinstance(where, tuple):
+            host, port = where
+            self._listeners = [await create(host, port)]
+            return host, self._listeners[0].sockets[0].getsockname()[1]
+        self._listeners = [await create(sock=one) for one in where]
+        host, port, *_ = where[0].getsockname()
+        return host, port
+
+    def duplicates(self) -> list[socket.socket]:
+        """The listening sockets once more: they go on listening when these doors are closed."""
+        sockets = [one for listener in self._listeners for one in listener.sockets]
+        return [socket.socket(fileno=os.dup(one.fileno())) for one in sockets]
+
+    def close(self) -> None:
+        """Accept no more. Connections that are open stay open."""
+        for listener in self._listeners:
+            listener.close()
 
     def head_seen(self, protocol: asyncio.BaseProtocol) -> None:
         """A request's head is complete: its connection may take its time now."""
@@ -53,6 +85,7 @@ class Doors:
         """Whether there is room for a connection; if not, it is told so."""
         if self.open < self._most:
             self.open += 1
+            self.empty.clear()
             return True
         self.turned_away += 1
         if not self._said_full:
@@ -71,6 +104,8 @@ class Doors:
     def leave(self, protocol: asyncio.BaseProtocol) -> None:
         """A connection is gone."""
         self.open -= 1
+        if not self.open:
+            self.empty.set()
         self._said_full = self._said_full and self.open * 10 > self._most * 9
         self.head_seen(protocol)
 

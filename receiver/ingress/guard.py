@@ -33,6 +33,10 @@ class Guard:
     """Knows the endpoints. Raises ``NotFound`` and ``Unauthorized`` with a sentence that gives nothing away."""
 
     def __init__(self, endpoints: Iterable[Endpoint]) -> None:
+        self.use(endpoints)
+
+    def use(self, endpoints: Iterable[Endpoint]) -> None:
+        """Know these endpoints from now on. Sockets that are open stay open."""
         self._endpoints = {(one.vendor, one.name): one for one in endpoints}
         self._tokens = {key: tuple(token.encode() for token in one.tokens) for key, one in self._endpoints.items()}
 

@@ -15,7 +15,7 @@ from aiohttp import web
 from receiver.errors import BadSignature, Malformed, Overloaded, TooLarge, Unauthorized
 from receiver.ingress.body import inflate, read_body
 from receiver.ingress.guard import Guard, Target
-from receiver.ingress.intake import Intake, Outcome
+from receiver.ingress.intake import Outcome, Takes
 from receiver.ingress.limits import Budget, Hold
 from receiver.record import Record
 from receiver.redaction import is_secret_key
@@ -34,9 +34,10 @@ _MOST_WAIT_S = 10.0
 class Deliveries:
     """Handles vendor POSTs."""
 
-    def __init__(self, guard: Guard, intake: Intake, ledger: Ledger, server: ServerSettings) -> None:
+    def __init__(self, guard: Guard, intake: Takes, ledger: Ledger, server: ServerSettings) -> None:
         self._guard = guard
-        self._intake = intake
+        #: may be replaced at any time: a delivery asks for it when it is complete
+        self.intake = intake
         self._ledger = ledger
         self._max_body_bytes = server.max_body_bytes
         self._timeout_s = server.request_timeout_s
@@ -91,14 +92,14 @@ class Deliveries:
         except Unauthorized as refusal:
             if trusted and isinstance(refusal, BadSignature):
                 # who holds the token sent it: refused, but kept, since a rotated secret must not cost a delivery
-                await self._intake.quarantine(record, str(refusal), book)
+                await self.intake.quarantine(record, str(refusal), book)
             else:
                 book.refused += 1
             raise
         if fault:
-            outcome = await self._intake.quarantine(record, fault, book)
+            outcome = await self.intake.quarantine(record, fault, book)
         else:
-            outcome = await self._intake.accept(record, book)
+            outcome = await self.intake.accept(record, book)
         return _answer(outcome, trusted=trusted or signed)
 
     async def _read(self, request: web.BaseRequest, hold: Hold, book: Book) -> tuple[bytes, str]:
@@ -131,7 +132,7 @@ class Deliveries:
         """Wait until the journal has room for more. Raises ``Overloaded``."""
         try:
             async with asyncio.timeout(self._wait_s):
-                await self._intake.journal.room()
+                await self.intake.room()
         except TimeoutError:
             _count(book, "failed")
             raise Overloaded("the journal is behind with what it was given, come back later") from None

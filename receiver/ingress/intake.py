@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Literal, TypeVarTuple
+from typing import Literal, Protocol, TypeVarTuple
 
 import msgspec
 import structlog
@@ -28,6 +28,19 @@ class Outcome(msgspec.Struct, frozen=True):
 _ACCEPTED, _DUPLICATE = Outcome("accepted"), Outcome("duplicate")
 
 
+class Takes(Protocol):
+    """Who makes deliveries safe: this process's journal, or another process's that has taken over."""
+
+    async def room(self) -> None:
+        """Return when there is room for one more."""
+
+    async def accept(self, record: Record, book: Book) -> Outcome:
+        """Decode ``record`` and make it safe. Returns when it is on disk; raises ``JournalUnavailable``."""
+
+    async def quarantine(self, record: Record, reason: str, book: Book) -> Outcome:
+        """Keep what cannot be understood, byte for byte. Raises ``JournalUnavailable``."""
+
+
 class Intake:
     """The one door to the journal for everything that vendors send."""
 
@@ -35,6 +48,10 @@ class Intake:
         self.journal = journal
         self._dedup = dedup
         self._decode = decode
+
+    async def room(self) -> None:
+        """Return when the journal has room for one more delivery."""
+        await self.journal.room()
 
     async def accept(self, record: Record, book: Book) -> Outcome:
         """Decode ``record`` and make it safe. Returns when it is on disk; raises ``JournalUnavailable``."""

@@ -5,14 +5,14 @@ import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from receiver.errors import Malformed, Unauthorized
-from receiver.ingress.orders import Orders
+from receiver.errors import ConfigError, Unauthorized
+from receiver.ingress.orders import Orders, read_order
 from receiver.ingress.websocket import Sockets
 from receiver.telemetry.ledger import Ledger, SinkBook
 from receiver.telemetry.metrics import render
@@ -21,12 +21,16 @@ from receiver.telemetry.metrics import render
 _LONG_S = 10.0
 
 
-class HasError(Protocol):
-    """A journal that says what is wrong with it."""
+class Reloaded(msgspec.Struct, frozen=True):
+    """What came of a reload: ``in place`` or ``restarted``; the sections that changed; who serves now."""
 
-    @property
-    def error(self) -> str | None:
-        """Why the last commit failed."""
+    how: str
+    changed: list[str]
+    pid: int
+
+
+class _Reload(msgspec.Struct, forbid_unknown_fields=True):
+    restart: bool = False
 
 
 class _Command(msgspec.Struct, forbid_unknown_fields=True):
@@ -43,25 +47,34 @@ class Ops:
         *,
         data_dir: Path,
         min_free_bytes: int,
-        journal: HasError,
+        journal_error: Callable[[], str | None],
         ledger: Ledger,
         sockets: Sockets,
         own: CollectorRegistry,
         admin_tokens: Iterable[str],
         retry: Callable[[int], Awaitable[str]],
         orders: Callable[[Callable[[web.Request], None]], Orders],
+        reload: Callable[[bool], Awaitable[Reloaded]],
     ) -> None:
-        """``orders`` is given what raises ``Unauthorized`` for a request without an admin token."""
+        """``orders`` is given what raises ``Unauthorized`` for a request without an admin token. ``journal_error``: why
+        the last commit failed. ``reload`` is given whether a new process is wanted in any case."""
         self._data_dir = data_dir
         self._min_free_bytes = min_free_bytes
-        self._journal = journal
+        self._journal_error = journal_error
         self._ledger = ledger
         self._sockets = sockets
         self._own = own
-        self._admin_tokens = [token.encode() for token in admin_tokens if token]
+        self.use_tokens(admin_tokens)
         self._retry = retry
+        self._reload = reload
         self.orders = orders(self._require_admin)
         self.draining = False
+        #: another process has the journal now
+        self.replaced = False
+
+    def use_tokens(self, admin_tokens: Iterable[str]) -> None:
+        """Take these from now on."""
+        self._admin_tokens = [token.encode() for token in admin_tokens if token]
 
     async def healthz(self, request: web.Request) -> web.Response:
         """The process answers."""
@@ -69,9 +82,11 @@ class Ops:
 
     async def readyz(self, request: web.Request) -> web.Response:
         """Whether deliveries can be made safe (503 if not). Sinks are reported and never make it red: they catch up."""
+        if self.replaced:  # whoever asks on a new connection asks the other one
+            return web.json_response({"status": "ready", "checks": {"serving": "another process has taken over"}})
         free = shutil.disk_usage(self._data_dir).free
         checks = {
-            "journal": self._journal.error or "ok",
+            "journal": self._journal_error() or "ok",
             "disk": "ok" if free >= self._min_free_bytes else f"only {free} bytes free, wanted {self._min_free_bytes}",
             "serving": "draining" if self.draining else "ok",
         }
@@ -89,16 +104,21 @@ class Ops:
     async def send(self, request: web.Request) -> web.Response:
         """``POST /api/send`` {bot, command, arguments}: carry out a command at a bot."""
         self._require_admin(request)
-        try:
-            body = await request.read()
-        except (ConnectionError, web.RequestPayloadError) as error:
-            raise Malformed("the body did not arrive as a whole") from error
-        try:
-            order = msgspec.json.decode(body, type=_Command)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise Malformed(str(error)) from error
+        order = await read_order(request, _Command)
         sent = await self._sockets.send(order.bot, order.command, order.arguments)
         return web.json_response({"sent": sent})
+
+    async def reload(self, request: web.Request) -> web.Response:
+        """``POST /api/reload`` {restart}: answered when what the config says now is in force; see :class:`Reloaded`.
+
+        400 where the config is wrong, 503 where a new process did not come up: all is as it was then."""
+        self._require_admin(request)
+        order = await read_order(request, _Reload)
+        try:
+            reloaded = await self._reload(order.restart)
+        except ConfigError as error:
+            return web.json_response({"error": str(error)}, status=400)
+        return web.json_response(msgspec.to_builtins(reloaded))
 
     async def retry(self, request: web.Request) -> web.Response:
         """``POST /api/quarantine/{sequence}/retry``: decode once more; what is understood now goes to the journal."""
@@ -111,7 +131,7 @@ class Ops:
         if busy_s >= _LONG_S:
             parts.append(f"{book.doing} under way for {busy_s:.0f} s")
         parts = parts or ["ok" if book.connected else "connecting"]
-        if letters := self.orders.dead.counts.get(name):
+        if letters := self.orders.dead().counts.get(name):
             parts.append(f"{letters} dead letters")
         return "; ".join(parts)
 

@@ -34,7 +34,7 @@ class Orders:
     def __init__(
         self,
         *,
-        dead: DeadLetters,
+        dead: Callable[[], DeadLetters],
         retry: Callable[[Iterable[int], Tell], Awaitable[None]],
         replay: Callable[[ReplayOrder], Replay],
         require_admin: Callable[[web.Request], None],
@@ -53,16 +53,20 @@ class Orders:
             if not limit.expired():
                 limit.reschedule(0.0)
 
+    def resume(self) -> None:
+        """Take orders again after ``stop``."""
+        self._stopped = False
+
     async def drop(self, request: web.Request) -> web.Response:
         """``POST /api/dead/drop`` {numbers}: remove dead letters for good; which of them were there."""
         self._require_admin(request)
-        order = await _read(request, _Numbers)
-        return web.json_response({"dropped": await self.dead.drop(order.numbers)})
+        order = await read_order(request, _Numbers)
+        return web.json_response({"dropped": await self.dead().drop(order.numbers)})
 
     async def retry(self, request: web.Request) -> web.StreamResponse:
         """``POST /api/dead/retry`` {numbers}: a line with the :class:`Outcome` of each."""
         self._require_admin(request)
-        order = await _read(request, _Numbers)
+        order = await read_order(request, _Numbers)
 
         async def work(say: Say) -> None:
             def tell(outcome: Outcome) -> None:
@@ -75,7 +79,7 @@ class Orders:
     async def replay(self, request: web.Request) -> web.StreamResponse:
         """``POST /api/replay``, a :class:`ReplayOrder`: lines of its progress. An unknown sink is 404."""
         self._require_admin(request)
-        replay = self._replay(await _read(request, ReplayOrder))
+        replay = self._replay(await read_order(request, ReplayOrder))
 
         async def work(say: Say) -> None:
             try:
@@ -134,7 +138,8 @@ class Orders:
             say({"error": f"{type(error).__name__}: see the server's log"})
 
 
-async def _read(request: web.Request, kind: type[Order]) -> Order:
+async def read_order(request: web.Request, kind: type[Order]) -> Order:
+    """The JSON body of an order. Raises ``Malformed``."""
     try:
         return msgspec.json.decode(await request.read(), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

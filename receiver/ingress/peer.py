@@ -64,12 +64,13 @@ class Peer:
             return await _try(self._socket.send_str(text))
         return await _try(self._socket.send_bytes(text))
 
-    async def hang_up(self, code: int, reason: str) -> None:
-        """Say that the socket is to be closed; the first time counts. ``receive`` goes on until the peer agrees."""
+    async def hang_up(self, code: int, reason: str, wait_s: float | None = None) -> None:
+        """Say that the socket is to be closed; the first time counts. ``receive`` goes on until the peer agrees, for
+        at most ``wait_s`` (default: ``close_wait_s``)."""
         if self._said is not None or self._transport is None:
             return
         self._said = self.code = int(code)
-        self._cut_off = asyncio.get_running_loop().call_later(self._close_wait_s, self._transport.abort)
+        self._cut_off = asyncio.get_running_loop().call_later(wait_s or self._close_wait_s, self._transport.abort)
         await _try(self._socket.send_frame(struct.pack("!H", code) + reason.encode(), WSMsgType.CLOSE))
 
     async def _end(self, message: WSMessage) -> None:

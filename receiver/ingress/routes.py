@@ -1,11 +1,12 @@
 """The routes of the one port, and how errors are answered."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 import orjson
 from aiohttp import web
 
-from receiver.errors import NotFound, ReceiverError, TooManyAttempts, Unauthorized
+from receiver.errors import NotFound, Overloaded, ReceiverError, TooManyAttempts, Unauthorized
 from receiver.ingress.doors import Doors
 from receiver.ingress.http import Deliveries
 from receiver.ingress.limits import Attempts
@@ -13,12 +14,22 @@ from receiver.ingress.ops import Ops
 from receiver.ingress.websocket import Sockets
 
 _RETRY_AFTER_S = "5"
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def build_app(
-    deliveries: Deliveries, sockets: Sockets, ops: Ops, doors: Doors, attempts: Attempts, max_body_bytes: int
-) -> web.Application:
+@dataclass
+class Front:
+    """What answers on the one port. ``leaving``: each answer is the last of its connection."""
+
+    deliveries: Deliveries
+    sockets: Sockets
+    ops: Ops
+    leaving: bool = False
+
+
+def build_app(front: Front, doors: Doors, attempts: Attempts, max_body_bytes: int) -> web.Application:
     """Operators' paths by name; every other path is a vendor's."""
+    deliveries, sockets, ops = front.deliveries, front.sockets, front.ops
 
     def answer(request: web.Request, error: ReceiverError) -> web.Response:
         if isinstance(error, Unauthorized) and attempts.failed(request.remote):
@@ -26,20 +37,31 @@ def build_app(
         return _answer(error)
 
     @web.middleware
-    async def answer_errors(
-        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
+    async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         """Every error is one JSON sentence with the right status."""
         if request.protocol is not None:
             doors.head_seen(request.protocol)
         try:
-            return await handler(request)
+            response = await handler(request)
         except ReceiverError as error:
-            return answer(request, error)
+            response = answer(request, error)
         except web.HTTPException as error:
             headers = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
             text = f"{request.method} is not allowed here; deliveries are POST" if error.status == 405 else error.text
-            return _sentence(text or error.reason, error.status, headers)
+            response = _sentence(text or error.reason, error.status, headers)
+        if front.leaving:
+            response.force_close()
+        return response
+
+    def own(handler: Handler) -> Handler:
+        """Only for as long as this process has the journal."""
+
+        async def answer_own(request: web.Request) -> web.StreamResponse:
+            if ops.replaced:
+                raise Overloaded("another process has taken over: ask again on a new connection")
+            return await handler(request)
+
+        return answer_own
 
     async def deliver(request: web.Request) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() == "websocket":
@@ -60,12 +82,13 @@ def build_app(
     app = web.Application(client_max_size=max_body_bytes, middlewares=[answer_errors])
     app.router.add_get("/healthz", ops.healthz)
     app.router.add_get("/readyz", ops.readyz)
-    app.router.add_get("/metrics", ops.metrics)
-    app.router.add_post("/api/send", ops.send)
-    app.router.add_post(r"/api/quarantine/{sequence:\d{1,18}}/retry", ops.retry)
-    app.router.add_post("/api/dead/retry", ops.orders.retry)
-    app.router.add_post("/api/dead/drop", ops.orders.drop)
-    app.router.add_post("/api/replay", ops.orders.replay)
+    app.router.add_get("/metrics", own(ops.metrics))
+    app.router.add_post("/api/send", own(ops.send))
+    app.router.add_post("/api/reload", own(ops.reload))
+    app.router.add_post(r"/api/quarantine/{sequence:\d{1,18}}/retry", own(ops.retry))
+    app.router.add_post("/api/dead/retry", own(ops.orders.retry))
+    app.router.add_post("/api/dead/drop", own(ops.orders.drop))
+    app.router.add_post("/api/replay", own(ops.orders.replay))
     app.router.add_route("*", "/{path:.*}", deliver, expect_handler=admit_first)
     return app
 

@@ -23,7 +23,8 @@ log = structlog.get_logger()
 _PACE_S = 0.8
 #: longest time for a peer to answer a closing; at most a third of the drain limit, so that sinks get the rest
 _CLOSE_WAIT_S = 5.0
-_GOING_AWAY = WSCloseCode.GOING_AWAY, "server is shutting down"
+GOING_AWAY = WSCloseCode.GOING_AWAY, "server is shutting down"
+SERVICE_RESTART = WSCloseCode.SERVICE_RESTART, "server is restarting, dial again"
 
 
 class Sockets:
@@ -31,12 +32,13 @@ class Sockets:
 
     def __init__(self, guard: Guard, rim: Rim, ledger: Ledger, server: ServerSettings) -> None:
         self._guard = guard
-        self._rim = rim
+        #: what sockets that are dialled from now on share
+        self.rim = rim
         self._ledger = ledger
         self._server = server
         self._close_wait_s = min(_CLOSE_WAIT_S, server.drain_s / 3)
         self._peers: dict[Stream, Peer] = {}
-        self._draining = False
+        self._parting: tuple[int, str] | None = None
         self._nobody = asyncio.Event()
 
     async def handle(self, request: web.BaseRequest) -> web.WebSocketResponse:
@@ -54,7 +56,7 @@ class Sockets:
         connection = f"{opened_ns:x}-{token_hex(4)}"
         note = StreamNote(endpoint.vendor, endpoint.name, target.subject, target.channel, connection, opened_ns)
         book = self._ledger.endpoint(endpoint.vendor, endpoint.name)
-        stream = Stream(self._rim, vendor_named(endpoint.vendor).session(opening_of(note)), note, book)
+        stream = Stream(self.rim, vendor_named(endpoint.vendor).session(opening_of(note)), note, book)
         self._peers[stream] = peer
         book.sockets_open += 1
         book.sockets_total += 1
@@ -75,10 +77,10 @@ class Sockets:
     async def send(self, bot: str, command: str, arguments: Mapping[str, Any]) -> int:
         """Carry out a command at a bot; how many messages went out. Raises ``NotFound`` where its control socket is not
         open, ``Malformed`` where an argument is wrong."""
-        stream = self._rim.streams.control_of(bot)
+        stream = self.rim.streams.control_of(bot)
         peer = self._peers.get(stream) if stream is not None else None
         if stream is None or peer is None:
-            open_bots = ", ".join(self._rim.streams.controllable[:10]) or "none"
+            open_bots = ", ".join(self.rim.streams.controllable[:10]) or "none"
             raise NotFound(f"no control socket of bot {bot!r} is open; bots with an open one: {open_bots}")
         messages = stream.session.command(command, arguments)
         for index, message in enumerate(messages):
@@ -88,16 +90,22 @@ class Sockets:
                 raise NotFound(f"bot {bot!r} closed its control socket after {index} of {len(messages)} messages")
         return len(messages)
 
-    async def close_all(self) -> None:
-        """Tell every peer that the server goes away (1001) and read each to its end, for a bounded time."""
-        self._draining = True
+    async def close_all(self, parting: tuple[int, str], wait_s: float | None = None) -> None:
+        """Close every socket with this code and reason and read each to its end; those whose peer does not agree within
+        ``wait_s`` (default: a third of the drain limit) are cut off. No socket is accepted from now on."""
+        self._parting = parting
         if not self._peers:
             return
         self._nobody.clear()
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._close_wait_s * 1.2):
-                await asyncio.gather(*(peer.hang_up(*_GOING_AWAY) for peer in self._peers.values()))
+            async with asyncio.timeout((wait_s or self._close_wait_s) * 1.2):
+                await asyncio.gather(*(peer.hang_up(*parting, wait_s) for peer in self._peers.values()))
                 await self._nobody.wait()
+
+    def resume(self, rim: Rim) -> None:
+        """Accept sockets again after ``close_all``."""
+        self.rim = rim
+        self._parting = None
 
     def _admit(self, request: web.BaseRequest) -> Target:
         """Who may have a socket, from the head of the request alone."""
@@ -113,8 +121,8 @@ class Sockets:
             if target.endpoint.tokens:
                 raise Unauthorized("missing or wrong token: put the endpoint's token into the path or ?token=")
             raise Unauthorized("sockets carry no signature: this endpoint needs a token in its configuration")
-        if self._draining:
-            raise JournalUnavailable("the server is shutting down")
+        if self._parting is not None:
+            raise JournalUnavailable(self._parting[1])
         return target
 
     async def _serve(self, peer: Peer, stream: Stream) -> None:
@@ -122,8 +130,8 @@ class Sockets:
         try:
             async with asyncio.TaskGroup() as tasks:
                 watch = tasks.create_task(_hang_up_when_lost(peer, stream))
-                if self._draining:
-                    await peer.hang_up(*_GOING_AWAY)
+                if self._parting is not None:
+                    await peer.hang_up(*self._parting)
                 while (message := await peer.receive()) is not None:
                     await stream.take(message)
                     for reply in stream.session.replies():

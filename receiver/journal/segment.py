@@ -161,9 +161,9 @@ class SegmentReader:
         found.reverse()
         return found
 
-    def positions(self, after: int) -> int:
-        """How many sequence numbers the records behind ``after`` take, as far as they can be read."""
-        return sum(count_of(row) for row in self._rows(_SELECT_SMALL, after))
+    def positions(self, after: int, upto: int = ALL) -> int:
+        """How many sequence numbers the records from behind ``after`` to ``upto`` take, as far as they can be read."""
+        return sum(count_of(row) for row in self._rows(_SELECT_SMALL, after) if row[0] <= upto)
 
     def last_number(self) -> tuple[int, bool]:
         """The last sequence number in the file, 0 where there is none, and whether nothing behind it is in doubt."""

@@ -75,9 +75,9 @@ class Shelf:
                 found = (reader.keys(newest - len(found)) if reader is not None else []) + found
         return found
 
-    def positions_behind(self, after: int) -> int:
-        """How many sequence numbers are taken behind ``after``: what a cursor there still has to do."""
-        return sum(self._positions_in(path, after) for path in self._paths_from(after))
+    def positions_behind(self, after: int, upto: int) -> int:
+        """How many sequence numbers from behind ``after`` to ``upto`` are taken."""
+        return sum(self._positions_in(path, after, upto) for path in self._paths_from(after))
 
     def delete(self, seq: int) -> bool:
         """Remove one record from its file; whether it was there."""
@@ -97,9 +97,9 @@ class Shelf:
         for path in paths[first:]:
             yield from self._records(path, 0, ALL)
 
-    def _positions_in(self, path: Path, after: int) -> int:
+    def _positions_in(self, path: Path, after: int, upto: int = ALL) -> int:
         with self._reading(path) as reader:
-            return reader.positions(after) if reader is not None else 0
+            return reader.positions(after, upto) if reader is not None else 0
 
     def _records(self, path: Path, after: int, upto: int) -> Generator[Record]:
         with self._reading(path) as reader:

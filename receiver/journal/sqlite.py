@@ -99,9 +99,12 @@ class SqliteJournal:
         """Sequence numbers committed since start in the lanes that a reader wants."""
         return sum(self.lanes[name].positions for name in _wanted(media))
 
-    async def positions_behind(self, cursor: int, *, media: bool) -> int:
-        """How many sequence numbers are taken behind ``cursor`` on disk, in the lanes that a reader wants."""
-        return sum([await asyncio.to_thread(self.lanes[name].positions_behind, cursor) for name in _wanted(media)])
+    async def backlog(self, cursor: int, *, media: bool) -> int:
+        """What to add to ``positions`` to know what is taken behind ``cursor``, in the lanes that a reader wants."""
+        lanes = [self.lanes[name] for name in _wanted(media)]
+        heads = [(lane, lane.head) for lane in lanes]
+        since_start = sum(lane.positions for lane in lanes)
+        return sum([await asyncio.to_thread(lane.positions_behind, cursor, head) for lane, head in heads]) - since_start
 
     async def trim(self, cursors: Mapping[str, int], media_cursors: Mapping[str, int]) -> dict[str, int]:
         """Enforce retention in every lane, off the event loop. What each reader lost that had not read it yet."""

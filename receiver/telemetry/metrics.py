@@ -9,6 +9,8 @@ from prometheus_client.registry import Collector
 
 from receiver.telemetry.ledger import Ledger
 
+#: name, help, labels, value
+Gauge = tuple[str, str, dict[str, str], float]
 _INTAKE = {
     "received": "Deliveries and socket messages that arrived.",
     "journalled": "Of these: made safe in the journal.",
@@ -36,9 +38,9 @@ _DELIVERED = "When the newest event that the far side has arrived here, seconds 
 
 
 class LedgerCollector(Collector):
-    """Turns the books into metric families. ``gauges`` gives ``(name, help, labels, value)`` read at that moment."""
+    """Turns the books into metric families. ``gauges`` gives what is read at that moment."""
 
-    def __init__(self, ledger: Ledger, gauges: Callable[[], Iterable[tuple[str, str, dict[str, str], float]]]) -> None:
+    def __init__(self, ledger: Ledger, gauges: Callable[[], Iterable[Gauge]]) -> None:
         self._ledger = ledger
         self._gauges = gauges
 

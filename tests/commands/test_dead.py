@@ -161,7 +161,7 @@ async def test_whoever_asks_and_goes_away_takes_the_order_with_him(tmp_path: Pat
             runtime = read_runtime(tmp_path / "data")
             assert runtime is not None
             headers = {"Authorization": f"Bearer {runtime.token}"}
-            orders = server._ops.orders
+            orders = server._front.ops.orders
             async with aiohttp.ClientSession(headers=headers) as client:
                 async with client.post(server.url + "/api/dead/retry", json={"numbers": [number]}) as reply:
                     assert reply.status == 200

@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from receiver.app import Receiver
+from receiver.ingress.websocket import GOING_AWAY
 from receiver.secretfiles import read_runtime
 from tests.ingress.sockets import (
     SAMPLES,
@@ -135,7 +136,7 @@ async def test_a_peer_that_reads_nothing_does_not_hang_the_stop(tmp_path: Path) 
 async def test_no_socket_is_opened_while_the_server_stops(tmp_path: Path) -> None:
     """A connection from before may still ask for a socket: 503, come again."""
     async with running(tmp_path) as server:
-        server.sockets._draining = True
+        await server.sockets.close_all(GOING_AWAY)
         with pytest.raises(InvalidStatus) as refusal:
             async with dialled(server):
                 pass

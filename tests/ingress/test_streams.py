@@ -80,7 +80,7 @@ async def test_a_socket_that_comes_back_before_the_old_one_is_known_to_be_dead(t
 async def test_what_the_old_socket_still_held_goes_before_its_continuation(tmp_path: Path) -> None:
     """Frames gathered for the old connection are journalled before the opening of the new one."""
     async with running(tmp_path) as server:
-        server._media._gather_s = 60.0
+        server.engine.rim.media._gather_s = 60.0
         async with dialled(server, AUDIO) as old, dialled(server, AUDIO) as new:
             await old.send(sound())
             await until(lambda: any(one._frames for one in server.sockets._peers))

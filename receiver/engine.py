@@ -1,0 +1,234 @@
+"""Everything behind the port, as one thing that is opened and closed: journal, intake, streams, sinks' workers.
+
+Wiring only. One process has a data folder at a time; ``halt`` lets go of it so that another process can go on there.
+"""
+
+import asyncio
+import os
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import structlog
+
+from receiver.delivery.dead import Retry, Tell
+from receiver.delivery.replay import Replay, ReplayOrder
+from receiver.delivery.worker import SinkWorker
+from receiver.errors import NotFound
+from receiver.ingress.intake import Intake
+from receiver.ingress.media import MediaGather
+from receiver.ingress.quarantine import retry_record
+from receiver.ingress.recovery import close_lost_streams
+from receiver.ingress.stream import Rim
+from receiver.ingress.streams import StreamBook
+from receiver.journal.base import QUARANTINE
+from receiver.journal.dedup import Dedup
+from receiver.journal.sqlite import SqliteJournal
+from receiver.journal.state import State
+from receiver.plugins import Made
+from receiver.resources import lane_limits, lock
+from receiver.settings import Settings
+from receiver.telemetry.ledger import Ledger
+from receiver.telemetry.metrics import Gauge
+from receiver.vendors import decode_record
+
+log = structlog.get_logger()
+_GATHER_S = 0.01
+_FLUSH_S = 0.2
+_TRIM_S = 2.0
+
+
+class Engine:
+    """``open`` then ``start``, and one of ``stop`` and ``halt``; each at most once."""
+
+    def __init__(self, settings: Settings, sinks: Mapping[str, Made], ledger: Ledger) -> None:
+        self.settings = settings
+        self.ledger = ledger
+        self.workers: dict[str, SinkWorker] = {}
+        self._sinks = dict(sinks)
+        self._stack = AsyncExitStack()
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._background: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        """Take the data folder and open the journal. Raises ``ReceiverError``, ``OSError``, ``sqlite3.Error``."""
+        settings, journal = self.settings, self.settings.journal
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        self._stack.callback(os.close, lock(settings.data_dir))
+        folder = settings.data_dir / "journal"
+        self.state = State(folder / "state.db")
+        self._stack.push_async_callback(self.state.close)
+        self.journal = SqliteJournal(folder, lane_limits(settings), max(self.state.cursors.values(), default=0))
+        self._stack.push_async_callback(self.journal.close)
+        dedup = Dedup(journal.dedup_entries, journal.dedup_window_s, journal.dedup_untimed_window_s)
+        self.journal.recall(journal.dedup_entries, dedup)
+        self.intake = Intake(self.journal, dedup, decode_record)
+        for name in self._sinks:
+            self._make_worker(name)
+
+    async def start(self) -> None:
+        """Tell of streams that the last run left open, start the sinks."""
+        self._tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
+        for name in self.workers:
+            await self._start_worker(name)
+        self._background = [self._tasks.create_task(self._flush()), self._tasks.create_task(self._trim())]
+        streams = StreamBook(self.settings.server.resume_s)
+        await close_lost_streams(self.state, self.journal, streams)
+        self.rim = Rim(self.intake, streams, MediaGather(_GATHER_S), self.state)
+
+    async def stop(self, drain_s: float) -> None:
+        """Commit what was taken, give the sinks ``drain_s`` for what is in the journal, close."""
+        await self._settle()
+        for worker in self.workers.values():
+            worker.drain()
+        await self._end_workers(drain_s, "server.drain.incomplete")
+        await self.close()
+
+    async def halt(self, limit_s: float) -> None:
+        """Commit what was taken and let go of the data folder, with the sinks where they are. A write under way has
+        ``limit_s``; one that takes longer is left behind, and the next process repeats it."""
+        await self._settle()
+        for worker in self.workers.values():
+            worker.halt()
+        await self._end_workers(limit_s, "server.halt.incomplete")
+        await self.close()
+
+    async def close(self) -> None:
+        """End all tasks, flush cursors, close the journal."""
+        for task in (*self._running.values(), *self._background):
+            task.cancel()
+        await self._stack.aclose()
+
+    async def use_sinks(
+        self, settings: Settings, sinks: Mapping[str, Made], changed: Iterable[str], limit_s: float
+    ) -> None:
+        """Have ``sinks`` from now on; ``changed`` names those that are gone, new or different. The others go on
+        untouched. A different one goes on where it was; a new one begins with the oldest event in the journal."""
+        names = set(changed)
+        self.settings = settings
+        for name in names:
+            if name in self.workers:
+                self.workers[name].halt()
+        await self._end_workers(limit_s, "sink.halt.incomplete", names)
+        self._sinks = dict(sinks)
+        for name in sorted(names):
+            self._running.pop(name, None)
+            self.workers.pop(name, None)
+            self.ledger.sinks.pop(name, None)
+            if name in sinks:
+                self._make_worker(name)
+                await self._start_worker(name)
+
+    def pending(self, sink: str) -> int:
+        """Sequence numbers that wait for a sink."""
+        book = self.ledger.sink(sink)
+        return book.backlog + self.journal.positions(media=self.workers[sink].media) - book.done
+
+    @asynccontextmanager
+    async def at_rest(self) -> AsyncIterator[None]:
+        """Open without port and deliveries, for commands while no server runs. Sinks do only what is ordered."""
+        async with self._stack:
+            await self.open()
+            problem: BaseException | None = None
+            async with asyncio.TaskGroup() as tasks:
+                running = [tasks.create_task(worker.run(live=False)) for worker in self.workers.values()]
+                try:
+                    yield
+                    for worker in self.workers.values():
+                        worker.drain()
+                except BaseException as error:  # as it is: the group would wrap it
+                    problem = error
+                    for task in running:
+                        task.cancel()
+            if problem is not None:
+                raise problem
+
+    async def retry_dead(self, numbers: Iterable[int], tell: Tell) -> None:
+        """Try dead letters again; ``tell`` is called with the outcome of each."""
+        await Retry(self.workers, self.state.dead, self.journal, decode_record).run(numbers, tell)
+
+    def replay(self, order: ReplayOrder) -> Replay:
+        """A replay, to be run. Raises ``NotFound`` for an unknown sink, ``Malformed``."""
+        worker = self.workers.get(order.sink)
+        if worker is None:
+            raise NotFound(f"no sink is called {order.sink!r}; there are: {', '.join(self.workers) or 'none'}")
+        return Replay(order, worker, self.journal, decode_record)
+
+    async def retry_quarantined(self, sequence: int) -> str:
+        """Decode a quarantined record once more; what became of it, in a sentence."""
+        return await retry_record(self.journal.folder, self.journal.lanes[QUARANTINE], self.intake, sequence)
+
+    def gauges(self) -> Iterable[Gauge]:
+        """What ``/metrics`` shows of sinks and journal, read at that moment."""
+        for name in self.workers:
+            sink, book = {"sink": name}, self.ledger.sink(name)
+            yield "receiver_sink_pending", "Sequence numbers that wait for the sink.", sink, self.pending(name)
+            yield "receiver_sink_up", "1 while the last attempt went well.", sink, float(book.connected)
+            lying = self.state.dead.counts.get(name, 0)
+            yield "receiver_dead_letters", "Dead letters that lie there: `receiver dead list`.", sink, lying
+        for name, lane in self.journal.lanes.items():
+            which = {"lane": name}
+            yield "receiver_journal_positions", "Sequence numbers journalled since start.", which, lane.positions
+            yield "receiver_journal_pending_bytes", "Bytes that wait for the writer.", which, lane.pending_bytes
+            yield "receiver_journal_disk_bytes", "Bytes on disk.", which, lane.disk_bytes()
+            yield "receiver_journal_failing", "1 while commits fail.", which, float(lane.error is not None)
+        yield "receiver_journal_head", "The last sequence number given out.", {}, self.journal.head
+
+    def _make_worker(self, name: str) -> None:
+        (sink, config), book = self._sinks[name], self.ledger.sink(name)
+        self.workers[name] = SinkWorker(
+            name, sink, config, journal=self.journal, state=self.state, book=book, decode=decode_record
+        )
+
+    async def _start_worker(self, name: str) -> None:
+        worker = self.workers[name]
+        self.ledger.sink(name).backlog = await self.journal.backlog(worker.cursor, media=worker.media)
+        self._running[name] = self._tasks.create_task(worker.run(), name=name)
+
+    async def _settle(self) -> None:
+        self.rim.media.flush()
+        await self.journal.settle()
+
+    async def _end_workers(self, limit_s: float, late_event: str, names: set[str] | None = None) -> None:
+        """Wait for workers (all, or ``names``) that were told to end; cancel those that are late."""
+        ending = [task for name, task in self._running.items() if names is None or name in names]
+        if not ending:
+            return
+        _, late = await asyncio.wait(ending, timeout=limit_s)
+        if late:
+            log.warning(late_event, sinks=[task.get_name() for task in late])
+        for task in late:
+            task.cancel()
+
+    async def _flush(self) -> None:
+        while True:
+            await asyncio.sleep(_FLUSH_S)
+            await self.state.flush()
+
+    async def _trim(self) -> None:
+        while True:
+            await asyncio.sleep(_TRIM_S)
+            cursors = {name: worker.taken for name, worker in self.workers.items()}
+            media = {name: worker.taken for name, worker in self.workers.items() if worker.media}
+            try:
+                lost = await self.journal.trim(cursors, media)
+            except (OSError, sqlite3.Error) as error:
+                log.error("journal.trim.failed", error=str(error))
+                continue
+            await self._trim_dead()
+            for name, count in lost.items():
+                if count:
+                    self.ledger.sink(name).expired += count
+                    log.error("sink.expired", sink=name, events=count)
+
+    async def _trim_dead(self) -> None:
+        """Dead letters stay for as long as what lies in quarantine does."""
+        limits = self.settings.journal.quarantine
+        try:
+            removed = await self.state.dead.trim(time.time_ns(), limits.max_bytes, limits.max_age_s)
+        except sqlite3.Error as error:
+            log.error("dead.trim.failed", error=str(error))
+        else:
+            if removed:
+                log.error("dead.expired", letters=removed)
