@@ -74,8 +74,8 @@ class LaneSettings(_Section, kw_only=True, frozen=True, forbid_unknown_fields=Tr
     max_age_s: Seconds
     #: files are deleted as a whole: the grain of retention
     segment_bytes: Positive = 64 << 20
-    #: newest records kept in memory for sinks that keep up
-    tail_bytes: NotNegative = 32 << 20
+    #: memory for the newest records, decoded, for sinks that keep up
+    tail_bytes: NotNegative = 8 << 20
     #: ``media`` only: time between syncs to disk; the others are synced before anything is answered
     sync_every_ms: NotNegative = 0
 
@@ -84,7 +84,7 @@ class JournalSettings(_Section, kw_only=True, frozen=True, forbid_unknown_fields
     """``[journal]``."""
 
     events: LaneSettings = LaneSettings(max_bytes=8 << 30, max_age_s=7 * 86400)
-    media: LaneSettings = LaneSettings(max_bytes=16 << 30, max_age_s=86400, sync_every_ms=1000)
+    media: LaneSettings = LaneSettings(max_bytes=16 << 30, max_age_s=86400, tail_bytes=16 << 20, sync_every_ms=1000)
     quarantine: LaneSettings = LaneSettings(max_bytes=1 << 30, max_age_s=30 * 86400, tail_bytes=0)
     #: keys remembered to recognise repeated deliveries
     dedup_entries: Positive = 200_000

@@ -83,7 +83,7 @@ class Intake:
         future = self.journal.submit(record, EVENTS)
         if key:
             fresh = Entry(record.seq, record.received_ns, record.repeat, future)
-            self._dedup.remember(key, fresh)
+            self._dedup.expect(key, fresh)
             future.add_done_callback(lambda ended: self._settle_key(key, fresh, ended))
         return future, _ACCEPTED
 
@@ -112,9 +112,7 @@ class Intake:
             book.events += len(decoded.events)
 
     def _settle_key(self, key: bytes, entry: Entry, ended: "asyncio.Future[None]") -> None:
-        entry.safe = None
-        if ended.cancelled() or ended.exception() is not None:
-            self._dedup.forget(key, entry.seq)
+        self._dedup.settle(key, entry, safe=not ended.cancelled() and ended.exception() is None)
 
 
 def decode_safely(decode: Callable[[*Arguments], Decoded], *arguments: *Arguments) -> Decoded:

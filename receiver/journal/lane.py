@@ -40,7 +40,7 @@ class LaneLimits(msgspec.Struct, frozen=True, kw_only=True):
     segment_bytes: int = 64 << 20
     max_bytes: int = 8 << 30
     max_age_s: float = 7 * 86400
-    tail_bytes: int = 32 << 20
+    tail_bytes: int = 8 << 20
     pending_bytes: int = 32 << 20
 
 

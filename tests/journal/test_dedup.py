@@ -42,18 +42,38 @@ def test_the_newest_delivery_with_a_key_counts() -> None:
     assert found is not None and found.seq == 2
 
 
-def test_what_did_not_reach_the_disk_is_forgotten() -> None:
-    """The vendor's next try must count; a newer delivery with the same key is not forgotten with it."""
+def test_what_is_on_its_way_counts_already() -> None:
+    """A repeat finds the delivery before it is on disk, and after that without its future."""
     dedup = Dedup(10, 100, 10)
-    dedup.remember(b"k", entry(1))
-    dedup.forget(b"k", 2)
-    assert dedup.find(b"k") is not None
-    dedup.forget(b"k", 1)
+    expected = entry(1)
+    dedup.expect(b"k", expected)
+    assert dedup.find(b"k") is expected
+    dedup.settle(b"k", expected, safe=True)
+    found = dedup.find(b"k")
+    assert found == entry(1) and found is not expected
+
+
+def test_what_did_not_reach_the_disk_is_forgotten() -> None:
+    """The vendor's next try must count; another delivery with the same key is not forgotten with it."""
+    dedup = Dedup(10, 100, 10)
+    first, second = entry(1), entry(2)
+    dedup.expect(b"k", first)
+    dedup.expect(b"k", second)
+    dedup.settle(b"k", first, safe=False)
+    assert dedup.find(b"k") is second
+    dedup.settle(b"k", second, safe=False)
     assert dedup.find(b"k") is None
-    dedup.forget(b"never seen", 1)
 
 
-def test_what_is_forgotten_does_not_uncover_an_older_one() -> None:
+def test_numbers_are_kept_exactly() -> None:
+    """The largest that can come: sequence and time are 63 bits, and many equal ones went before."""
+    dedup = Dedup(10, 100, 10)
+    most = Entry((1 << 63) - 1, (1 << 63) - 1, 1 << 30)
+    dedup.remember(b"k", most)
+    assert dedup.find(b"k") == most
+
+
+def test_a_newer_one_covers_an_older_one() -> None:
     """Across the two generations of the memory, the newest is what `find` sees."""
     dedup = Dedup(2, 100, 10)
     dedup.remember(b"k", entry(1))
