@@ -23,7 +23,7 @@ from receiver.errors import ReceiverError
 from receiver.ingress.doors import Doors
 from receiver.ingress.guard import Guard
 from receiver.ingress.http import Deliveries
-from receiver.ingress.intake import Intake, Takes
+from receiver.ingress.intake import Intake, Outcome, Takes
 from receiver.ingress.limits import Attempts, Budget
 from receiver.ingress.ops import Ops, Reloaded
 from receiver.ingress.orders import Orders
@@ -32,6 +32,7 @@ from receiver.ingress.websocket import GOING_AWAY, SERVICE_RESTART, Sockets
 from receiver.journal.sqlite import SqliteJournal
 from receiver.journal.state import State
 from receiver.plugins import check_vendors, make_sinks
+from receiver.record import Record
 from receiver.resources import tls_context
 from receiver.secretfiles import Runtime, remove_runtime, with_auto_tokens, write_runtime
 from receiver.settings import Settings
@@ -149,6 +150,7 @@ class Receiver:
     async def take_back(self) -> None:
         """After ``let_go``, where the successor did not come up: go on as if nothing had been."""
         front = self._front
+        self.ledger.sinks.clear()  # their books begin with what waits in the journal
         self.engine = Engine(self.settings, make_sinks(self.settings), self.ledger)
         await self.engine.open()
         await self.engine.start()
@@ -167,6 +169,16 @@ class Receiver:
             async with asyncio.timeout(self.settings.server.drain_s):
                 await self.doors.empty.wait()
         await self._stack.aclose()
+
+    async def take_relayed(self, record: Record, reason: str) -> Outcome:
+        """A delivery that came on a connection of the process before this one; ``reason``: it belongs into quarantine.
+
+        Raises ``JournalUnavailable``."""
+        book = self.ledger.endpoint(record.vendor, record.endpoint)
+        book.received += 1
+        book.bytes += len(record.payload)
+        intake = self._front.deliveries.intake
+        return await (intake.quarantine(record, reason, book) if reason else intake.accept(record, book))
 
     # ---- for commands, and for what answers them
 

@@ -10,7 +10,8 @@ from receiver.errors import BadSignature, ConfigError, Malformed, ReceiverError,
 
 #: in the order in which a newcomer meets them; each is a module below ``receiver/commands``
 COMMANDS = (
-    "demo", "serve", "check", "doctor", "urls", "decode", "schema", "simulate", "send", "quarantine", "dead", "replay",
+    "demo", "serve", "reload", "check", "doctor", "urls", "decode", "schema", "simulate", "send", "quarantine", "dead",
+    "replay",
 )  # fmt: skip
 _EPILOG = """\
 examples:
@@ -18,6 +19,7 @@ examples:
   receiver serve                                  listen on 127.0.0.1:8080, events to ./receiver-data and the terminal
   receiver serve --config receiver.toml           what you deploy
   receiver check --config receiver.toml           what is wrong with a config, before it matters
+  receiver reload --config receiver.toml          put an edited config in force, with no gap
   receiver doctor --config receiver.toml          journal, disk, clock, sinks, and a test delivery
   receiver urls --public-url https://example.org  the URLs for your vendor, and a create_bot body to paste
   receiver decode --vendor meetstream body.json   what a captured delivery means

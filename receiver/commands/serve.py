@@ -5,9 +5,10 @@ import asyncio
 import errno
 import gc
 import os
-import signal
+import socket
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ import structlog
 from receiver import __version__
 from receiver.app import Receiver
 from receiver.errors import ConfigError, ReceiverError
+from receiver.handover.leash import Leash
+from receiver.handover.predecessor import Inheritance, Predecessor
+from receiver.listening import activated, address_of
+from receiver.running import Running
 from receiver.settings import Settings, load
 from receiver.telemetry import log as logs
 
@@ -32,6 +37,8 @@ examples:
 
 SIGTERM and SIGINT drain: stop accepting, finish requests, close sockets (1001), flush sinks, exit 0. What a sink
 could not take by then is in the journal, and it gets that at the next start.
+SIGHUP reloads, see `receiver reload --help`. Under systemd's socket activation it serves on the sockets it is given, in
+place of server.host and server.port.
 Events of the stdout sink go to standard output, logs to standard error.
 exit status: 0 drained, 78 the config is wrong or its port or data folder cannot be had
 """
@@ -50,35 +57,56 @@ def register(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until SIGTERM or SIGINT."""
-    overrides = {"host": arguments.host, "port": arguments.port}
-    settings = load(arguments.config, server={key: value for key, value in overrides.items() if value is not None},
-                    data_dir=arguments.data)  # fmt: skip
-    logs.configure(settings.log)
-    return run_loop(serve(settings))
-
-
-async def serve(settings: Settings) -> int:
-    """Start, wait for a signal, stop."""
-    gc.set_threshold(*_COLLECT)
-    receiver = Receiver(settings)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    """Serve until SIGTERM or SIGINT, or until another process has taken over."""
+    inheritance = Inheritance.take(os.environ)
+    if inheritance is None:
+        return _run(arguments, activated(os.environ), Leash.fresh(), None)
+    listening = [socket.socket(fileno=descriptor) for descriptor in inheritance.listening]
+    predecessor = Predecessor(inheritance)
+    leash = Leash.inherited(inheritance.leash)
     try:
-        await receiver.start()
+        return _run(arguments, listening, leash, predecessor, activated_before=inheritance.activated)
+    except (ReceiverError, OSError, sqlite3.Error) as error:
+        run_loop(predecessor.failed(error))
+        raise
+
+
+def _run(
+    arguments: argparse.Namespace,
+    listening: list[socket.socket],
+    leash: Leash,
+    predecessor: Predecessor | None,
+    *,
+    activated_before: bool = False,
+) -> int:
+    by_systemd = activated_before or (bool(listening) and predecessor is None)
+
+    def load_settings() -> Settings:
+        overrides = {"host": arguments.host, "port": arguments.port}
+        given = {key: value for key, value in overrides.items() if value is not None}
+        if by_systemd:
+            given |= address_of(listening)
+        return load(arguments.config, server=given, data_dir=arguments.data)
+
+    settings = load_settings()
+    logs.configure(settings.log)
+
+    def make() -> Running:
+        return Running(load_settings, settings, listening, leash, activated=by_systemd, predecessor=predecessor)
+
+    return run_loop(_serve(make, leash))
+
+
+async def _serve(make: Callable[[], Running], leash: Leash) -> int:
+    gc.set_threshold(*_COLLECT)
+    running = make()
+    settings = running.receiver.settings
+    try:
+        await running.run(announce, lambda limit_s: _leave_within(limit_s, leash))
     except OSError as error:
         raise ConfigError(_why_not(settings, error)) from error
     except sqlite3.Error as error:
         raise ConfigError(f"data_dir: found {settings.data_dir}, whose journal does not open ({error})") from error
-    try:
-        announce(receiver)
-        await stop.wait()
-    finally:
-        _leave_within(settings.server.drain_s + _GRACE_S)
-        log.info("server.draining", drain_s=settings.server.drain_s)
-        await receiver.stop()
     log.info("server.stopped")
     return 0
 
@@ -117,11 +145,14 @@ def _why_not(settings: Settings, error: OSError) -> str:
     return f"{key}: found {where}, which cannot be served ({error.strerror or error}), allowed one of this machine"
 
 
-def _leave_within(limit_s: float) -> None:
+def _leave_within(drain_s: float, leash: Leash) -> None:
     """End the process then, whatever a sink's thread is stuck in: everything that was answered is in the journal."""
+    log.info("server.draining", drain_s=drain_s)
+    limit_s = drain_s + _GRACE_S
 
     def leave() -> None:
         log.error("server.drain.forced", after_s=limit_s)
+        leash.tell("exit", 0)
         os._exit(0)
 
     timer = threading.Timer(limit_s, leave)
