@@ -48,17 +48,19 @@ def ratio(with_fault: Sequence[float], without: Sequence[float]) -> float:
 
 
 class Callbacks:
-    """``rate`` POSTs a second over kept-alive connections; one bot's go one after another, so that they have an order.
+    """``rate`` POSTs a second over kept-alive connections, or each over one of its own. One bot's go one after the
+    other, so that they have an order.
 
     ``run`` until it is stopped; ``latencies_s`` are of accepted ones and may be cleared between two measurements.
     """
 
-    def __init__(self, url: str, *, rate: float, bots: int = 8, prefix: str = "bot") -> None:
+    def __init__(self, url: str, *, rate: float, bots: int = 8, prefix: str = "bot", keep_alive: bool = True) -> None:
         self.accepted: dict[str, list[int]] = defaultdict(list)
         self.failures: Counter[str] = Counter()
         self.latencies_s: list[float] = []
         self._url = url
         self._rate = rate
+        self._keep_alive = keep_alive
         self._names = [f"{prefix}-{number}" for number in range(bots)]
         self._serial = itertools.count(1)
         self._stopping = asyncio.Event()
@@ -75,8 +77,9 @@ class Callbacks:
     async def run(self, seconds: float = float("inf")) -> None:
         """Send for ``seconds``, or until stopped."""
         timeout = aiohttp.ClientTimeout(total=_POST_TIMEOUT_S)
+        connector = aiohttp.TCPConnector(limit=0, force_close=not self._keep_alive)
         async with (
-            aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as client,
+            aiohttp.ClientSession(timeout=timeout, connector=connector) as client,
             asyncio.TaskGroup() as tasks,
         ):
             for index, name in enumerate(self._names):
