@@ -28,6 +28,7 @@ from receiver.ingress.limits import Attempts, Budget
 from receiver.ingress.ops import Ops, Reloaded
 from receiver.ingress.orders import Orders
 from receiver.ingress.routes import Front, build_app
+from receiver.ingress.shedding import Shedding
 from receiver.ingress.websocket import GOING_AWAY, SERVICE_RESTART, Sockets
 from receiver.journal.sqlite import SqliteJournal
 from receiver.journal.state import State
@@ -78,6 +79,10 @@ class Receiver:
     @property
     def intake(self) -> Intake:
         return self.engine.intake
+
+    @property
+    def shedding(self) -> Shedding:
+        return self.engine.shedding
 
     @property
     def workers(self) -> dict[str, SinkWorker]:
@@ -218,6 +223,7 @@ class Receiver:
             data_dir=settings.data_dir,
             min_free_bytes=settings.journal.min_free_bytes,
             journal_error=lambda: self.journal.error,
+            shedding=lambda: self.shedding.status(),
             ledger=self.ledger,
             sockets=sockets,
             own=registry(LedgerCollector(self.ledger, self._gauges)),

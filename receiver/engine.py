@@ -16,10 +16,12 @@ from receiver.delivery.dead import Retry, Tell
 from receiver.delivery.replay import Replay, ReplayOrder
 from receiver.delivery.worker import SinkWorker
 from receiver.errors import NotFound
+from receiver.ingress.diskwatch import watch_disk
 from receiver.ingress.intake import Intake
 from receiver.ingress.media import MediaGather
 from receiver.ingress.quarantine import retry_record
 from receiver.ingress.recovery import close_lost_streams
+from receiver.ingress.shedding import Marks, Shedding
 from receiver.ingress.stream import Rim
 from receiver.ingress.streams import StreamBook
 from receiver.journal.base import QUARANTINE
@@ -63,7 +65,9 @@ class Engine:
         self._stack.push_async_callback(self.journal.close)
         dedup = Dedup(journal.dedup_entries, journal.dedup_window_s, journal.dedup_untimed_window_s)
         self.journal.recall(journal.dedup_entries, dedup)
-        self.intake = Intake(self.journal, dedup, decode_record)
+        marks = Marks(journal.min_free_media_bytes, journal.min_free_transcript_bytes)
+        self.shedding = Shedding(marks, self.ledger.shed)
+        self.intake = Intake(self.journal, dedup, decode_record, self.shedding)
         for name in self._sinks:
             self._make_worker(name)
 
@@ -72,7 +76,8 @@ class Engine:
         self._tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
         for name in self.workers:
             await self._start_worker(name)
-        self._background = [self._tasks.create_task(self._flush()), self._tasks.create_task(self._trim())]
+        watch = watch_disk(self.settings.data_dir, self.journal, self.shedding)
+        self._background = [self._tasks.create_task(part) for part in (self._flush(), self._trim(), watch)]
         streams = StreamBook(self.settings.server.resume_s)
         await close_lost_streams(self.state, self.journal, streams)
         self.rim = Rim(self.intake, streams, MediaGather(_GATHER_S), self.state)

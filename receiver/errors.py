@@ -15,7 +15,8 @@
     │   └── FrameInvalid       a frame of an unknown kind
     ├── Overloaded             others' bodies fill the memory for them now: come back later
     └── JournalUnavailable     the journal cannot take bytes now: come back later
-        └── DiskFull           the same, for want of space: what is shed is counted
+        ├── DiskFull           the same, for want of space: then less is taken
+        └── Shed               what space is left is kept for what weighs more
 
 A leaf exists only where a caller treats it differently. ``status`` is the HTTP answer, ``close_code`` the WebSocket
 close code, ``retryable`` says whether the same bytes may succeed later. Texts name field paths, byte offsets and
@@ -120,4 +121,8 @@ class JournalUnavailable(ReceiverError):
 
 
 class DiskFull(JournalUnavailable):
-    """There is no space for it now, or what is left is kept for what weighs more."""
+    """A commit failed for want of space."""
+
+
+class Shed(JournalUnavailable):
+    """The disk is nearly full, and what is left is kept for deliveries that weigh more."""

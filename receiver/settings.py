@@ -93,6 +93,9 @@ class JournalSettings(_Section, kw_only=True, frozen=True, forbid_unknown_fields
     dedup_untimed_window_s: Seconds = 10.0
     #: readiness turns red below this much free disk
     min_free_bytes: NotNegative = 256 << 20
+    #: below these no media, and no transcripts, are taken; callbacks are as long as there is any
+    min_free_media_bytes: NotNegative = 256 << 20
+    min_free_transcript_bytes: NotNegative = 64 << 20
 
 
 class EndpointSettings(_Section, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -286,6 +289,11 @@ def _check_journal(journal: JournalSettings, problems: list[str]) -> None:
     for lane in ("events", "quarantine"):
         if wait_ms := getattr(journal, lane).sync_every_ms:
             problems.append(f"journal.{lane}.sync_every_ms: found {wait_ms}, allowed 0: a 2xx means that it is on disk")
+    if journal.min_free_transcript_bytes > journal.min_free_media_bytes:
+        problems.append(
+            f"journal.min_free_transcript_bytes: found {journal.min_free_transcript_bytes}, allowed at most"
+            f" journal.min_free_media_bytes = {journal.min_free_media_bytes}: media go first"
+        )
 
 
 def _check_sinks(sinks: Mapping[str, dict[str, Any]], problems: list[str]) -> None:

@@ -2,11 +2,10 @@
 
 import os
 import subprocess
+import unittest
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import pytest
 
 _PIECE = bytes(64 << 10)
 
@@ -47,7 +46,7 @@ def small_disk(folder: Path, size_bytes: int) -> Iterator[SmallDisk]:
         ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True, text=True, check=False
     )
     if mounted.returncode:
-        pytest.skip(f"needs a small file system, and mounting one failed: {mounted.stderr.strip()}")
+        raise unittest.SkipTest(f"needs a small file system, and mounting one failed: {mounted.stderr.strip()}")
     try:
         yield SmallDisk(folder)
     finally:

@@ -8,6 +8,7 @@ import msgspec
 import structlog
 
 from receiver.errors import JournalUnavailable, Malformed
+from receiver.ingress.shedding import Kind, Shedding, kind_of
 from receiver.journal.base import EVENTS, QUARANTINE, Journal
 from receiver.journal.dedup import Dedup, Entry
 from receiver.record import Decoded, Record
@@ -44,8 +45,9 @@ class Takes(Protocol):
 class Intake:
     """The one door to the journal for everything that vendors send."""
 
-    def __init__(self, journal: Journal, dedup: Dedup, decode: Callable[[Record], Decoded]) -> None:
+    def __init__(self, journal: Journal, dedup: Dedup, decode: Callable[[Record], Decoded], shedding: Shedding) -> None:
         self.journal = journal
+        self.shedding = shedding
         self._dedup = dedup
         self._decode = decode
 
@@ -59,17 +61,21 @@ class Intake:
             decoded = decode_safely(self._decode, record)
         except Malformed as problem:
             return await self.quarantine(record, str(problem), book)
-        safe, outcome = self.submit(record, decoded, book)
         try:
+            safe, outcome = self.submit(record, decoded, book)
             await asyncio.shield(safe)
-        except JournalUnavailable:
+        except JournalUnavailable as problem:
             book.failed += 1
+            self.shedding.failed(problem, kind_of(decoded.events))
             raise
         self.settle(outcome, decoded, book)
         return outcome
 
     def submit(self, record: Record, decoded: Decoded, book: Book) -> "tuple[asyncio.Future[None], Outcome]":
-        """Hand a decoded record to the journal, or find the one that it repeats. The future ends when that is safe."""
+        """Hand a decoded record to the journal, or find the one that it repeats. The future ends when that is safe.
+
+        Raises ``Shed`` where the disk has no space for its kind; a repeat needs none.
+        """
         key = decoded.key and f"{record.vendor}/{record.endpoint}/".encode() + decoded.key
         entry = self._dedup.find(key) if key else None
         if entry is not None:
@@ -78,6 +84,8 @@ class Intake:
             if not decoded.timed:
                 record.repeat = entry.repeat + 1
                 decoded.events = self._decode(record).events
+        if self.shedding.kinds:
+            self.shedding.require(kind_of(decoded.events))
         record.key = key
         record.events = decoded.events
         future = self.journal.submit(record, EVENTS)
@@ -87,14 +95,16 @@ class Intake:
             future.add_done_callback(lambda ended: self._settle_key(key, fresh, ended))
         return future, _ACCEPTED
 
-    async def quarantine(self, record: Record, reason: str, book: Book) -> Outcome:
+    async def quarantine(self, record: Record, reason: str, book: Book, kind: Kind = "callback") -> Outcome:
         """Keep what cannot be understood, byte for byte. Raises ``JournalUnavailable``."""
         record.reason = reason
         record.events = None
         try:
+            self.shedding.require(kind)
             await asyncio.shield(self.journal.submit(record, QUARANTINE))
-        except JournalUnavailable:
+        except JournalUnavailable as problem:
             book.failed += 1
+            self.shedding.failed(problem, kind)
             raise
         book.quarantined += 1
         log.warning(

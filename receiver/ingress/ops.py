@@ -48,6 +48,7 @@ class Ops:
         data_dir: Path,
         min_free_bytes: int,
         journal_error: Callable[[], str | None],
+        shedding: Callable[[], str],
         ledger: Ledger,
         sockets: Sockets,
         own: CollectorRegistry,
@@ -61,6 +62,7 @@ class Ops:
         self._data_dir = data_dir
         self._min_free_bytes = min_free_bytes
         self._journal_error = journal_error
+        self._shedding = shedding
         self._ledger = ledger
         self._sockets = sockets
         self._own = own
@@ -88,6 +90,7 @@ class Ops:
         checks = {
             "journal": self._journal_error() or "ok",
             "disk": "ok" if free >= self._min_free_bytes else f"only {free} bytes free, wanted {self._min_free_bytes}",
+            "shedding": self._shedding(),
             "serving": "draining" if self.draining else "ok",
         }
         ready = all(value == "ok" for value in checks.values())

@@ -6,15 +6,17 @@ import time
 import msgspec
 import structlog
 
-from receiver.errors import JournalUnavailable, Malformed
+from receiver.errors import JournalUnavailable, Malformed, Shed
 from receiver.events import Event, StreamClosed, StreamOpened
 from receiver.ingress.guard import CHANNELS
-from receiver.ingress.intake import Intake, Outcome, decode_safely
+from receiver.ingress.intake import Intake, decode_safely
 from receiver.ingress.media import MediaGather
+from receiver.ingress.shedding import Kind as Weight
+from receiver.ingress.shedding import kind_of, kind_of_channel
 from receiver.ingress.streams import Ended, Key, StreamBook
 from receiver.journal.base import EVENTS, MEDIA
 from receiver.journal.state import State
-from receiver.record import Decoded, Kind, Record, pack_frames
+from receiver.record import Kind, Record, pack_frames
 from receiver.telemetry.ledger import Intake as Book
 from receiver.vendors.base import Session
 
@@ -77,10 +79,14 @@ class Stream:
     async def take(self, message: bytes | str) -> None:
         """Journal one message. Waits while the journal is behind, so that the peer is read no faster."""
         now_ns = time.time_ns()
-        self.messages += 1
         self._book.received += 1
-        if not self._note.subject or self._key is None:
+        unknown = not self._note.subject or self._key is None
+        if unknown:
             self.session.learn(message)
+        if self._rim.intake.shedding.kinds and self._is_shed(message):
+            return
+        self.messages += 1
+        if unknown:
             self._bind_if_known(message)
         if isinstance(message, bytes):
             await self._take_frame(message, now_ns)
@@ -126,7 +132,7 @@ class Stream:
         count, event_count = len(frames), len(events)
 
         def settle(ended: "asyncio.Future[None]") -> None:
-            if self._lost(ended):
+            if self._lost(ended, "media", count):
                 self._book.failed += count
             else:
                 self._book.journalled += count
@@ -135,6 +141,21 @@ class Stream:
         future.add_done_callback(settle)
 
     # ---- parts
+
+    def _is_shed(self, message: bytes | str) -> bool:
+        """Whether the disk has no space for it: then the socket goes, before it leaves a trace in the journal."""
+        weight = self._weight(message)
+        try:
+            self._rim.intake.shedding.require(weight)
+        except Shed as problem:
+            self._book.failed += 1
+            self._rim.intake.shedding.failed(problem, weight)
+            self.failed.set()
+            return True
+        return False
+
+    def _weight(self, message: bytes | str) -> Weight:
+        return "media" if isinstance(message, bytes) else kind_of_channel(self.session.channel)
 
     async def _take_frame(self, message: bytes, now_ns: int) -> None:
         if self._opening is not None:  # no frame is ever on disk without the opening that it belongs to
@@ -175,15 +196,23 @@ class Stream:
             await self._quarantine("text", payload, now_ns, state, problem)
             return
         record = self._record("text", payload, now_ns, state)
-        future, outcome = self._rim.intake.submit(record, decoded, self._book)
-        future.add_done_callback(lambda ended: self._settle_text(ended, outcome, decoded))
-        await self._rim.intake.journal.room(EVENTS)
-
-    def _settle_text(self, ended: "asyncio.Future[None]", outcome: Outcome, decoded: Decoded) -> None:
-        if self._lost(ended):
+        weight = kind_of(decoded.events)
+        try:
+            future, outcome = self._rim.intake.submit(record, decoded, self._book)
+        except Shed as problem:
             self._book.failed += 1
-        else:
-            Intake.settle(outcome, decoded, self._book)
+            self._rim.intake.shedding.failed(problem, weight)
+            self.failed.set()
+            return
+
+        def settle(ended: "asyncio.Future[None]") -> None:
+            if self._lost(ended, weight):
+                self._book.failed += 1
+            else:
+                Intake.settle(outcome, decoded, self._book)
+
+        future.add_done_callback(settle)
+        await self._rim.intake.journal.room(EVENTS)
 
     async def _quarantine(self, kind: Kind, payload: bytes, now_ns: int, state: bytes, problem: Malformed) -> None:
         """Keep a message that means nothing. Its number stands behind the connection's name, so that ids made from
@@ -191,7 +220,8 @@ class Stream:
         record = self._record(kind, payload, now_ns, state)
         record.connection = f"{self.connection}.{self.messages}"
         try:
-            await self._rim.intake.quarantine(record, str(problem), self._book)
+            weight = self._weight(payload if kind == "binary" else "")
+            await self._rim.intake.quarantine(record, str(problem), self._book, weight)
         except JournalUnavailable:
             self.failed.set()
 
@@ -232,13 +262,15 @@ class Stream:
     def _submit_fact(self, kind: Kind, payload: bytes, state: bytes) -> "asyncio.Future[None]":
         record = self._record(kind, payload, time.time_ns(), state)
         future = self._rim.intake.journal.submit(record, EVENTS)
-        future.add_done_callback(self._lost)
+        future.add_done_callback(lambda ended: self._lost(ended, "callback", 0))
         return future
 
-    def _lost(self, ended: "asyncio.Future[None]") -> bool:
+    def _lost(self, ended: "asyncio.Future[None]", weight: Weight, messages: int = 1) -> bool:
         """Whether the journal could not take it; then the socket must go, since its peer will not send it again."""
-        lost = ended.cancelled() or ended.exception() is not None
+        problem = None if ended.cancelled() else ended.exception()
+        lost = ended.cancelled() or problem is not None
         if lost:
+            self._rim.intake.shedding.failed(problem, weight, messages)
             self.failed.set()
         return lost
 

@@ -10,9 +10,10 @@ from typing import Any
 import structlog
 from aiohttp import WSCloseCode, web
 
-from receiver.errors import JournalUnavailable, NotFound, Unauthorized
+from receiver.errors import JournalUnavailable, NotFound, Shed, Unauthorized
 from receiver.ingress.guard import Guard, Target
 from receiver.ingress.peer import Peer
+from receiver.ingress.shedding import kind_of_channel
 from receiver.ingress.stream import Rim, Stream, StreamNote, opening_of
 from receiver.settings import ServerSettings
 from receiver.telemetry.ledger import Ledger
@@ -123,7 +124,20 @@ class Sockets:
             raise Unauthorized("sockets carry no signature: this endpoint needs a token in its configuration")
         if self._parting is not None:
             raise JournalUnavailable(self._parting[1])
+        self._require_space(target)
         return target
+
+    def _require_space(self, target: Target) -> None:
+        """No socket is opened for what would not be taken on it."""
+        shedding, kind = self.rim.intake.shedding, kind_of_channel(target.channel)
+        try:
+            shedding.require(kind)
+        except Shed as problem:
+            book = self._ledger.endpoint(target.endpoint.vendor, target.endpoint.name)
+            book.received += 1
+            book.failed += 1
+            shedding.failed(problem, kind)
+            raise
 
     async def _serve(self, peer: Peer, stream: Stream) -> None:
         """Read until the end. A fault of ours ends the socket, never the server."""

@@ -43,6 +43,16 @@ class SqliteJournal:
         """Why the last commit of a lane failed; ``None`` while all is well."""
         return next((lane.error for lane in self.lanes.values() if lane.error), None)
 
+    @property
+    def full(self) -> list[str]:
+        """Lanes whose last commit failed for want of space."""
+        return [name for name, lane in self.lanes.items() if lane.full]
+
+    def probe(self) -> None:
+        """Have lanes whose last commit failed try the disk by themselves."""
+        for lane in self.lanes.values():
+            lane.probe()
+
     def submit(self, record: Record, lane: str = EVENTS) -> "asyncio.Future[None]":
         record.seq = first = self._last + 1
         record.count = count = max(1, len(record.events)) if record.events is not None else 1

@@ -37,6 +37,7 @@ class State:
         self._dirty: dict[str, int] = {}
         self._stream_changes: list[tuple[str, bytes | None]] = []
         self._flushing = asyncio.Lock()
+        self._told = ""
         try:
             self._open(path)
         except (sqlite3.Error, UnicodeDecodeError) as problem:  # the latter: of a message that cites damaged text
@@ -104,7 +105,11 @@ class State:
             except sqlite3.Error as problem:
                 self._dirty = cursors | self._dirty
                 self._stream_changes = streams + self._stream_changes
-                log.error("state.flush.failed", error=str(problem))
+                if str(problem) != self._told:  # tried again a few times a second
+                    self._told = str(problem)
+                    log.error("state.flush.failed", error=self._told)
+            else:
+                self._told = ""
 
     async def close(self) -> None:
         """Flush and let go."""

@@ -71,6 +71,8 @@ class Ledger:
     def __init__(self) -> None:
         self.intake: dict[str, Intake] = {}
         self.sinks: dict[str, SinkBook] = {}
+        #: of what failed: for want of disk space, by kind (``receiver.ingress.shedding``)
+        self.shed: dict[str, int] = {"media": 0, "transcript": 0, "callback": 0}
 
     def endpoint(self, vendor: str, name: str) -> Intake:
         """The book of an endpoint, opened at first use."""

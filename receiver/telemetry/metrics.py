@@ -32,6 +32,7 @@ _SINK = {
     "retries": "Attempts that failed and were repeated.",
     "batches": "Batches written.",
 }
+_SHED = "Of what failed: media frames, transcripts and callbacks (all else) that a full disk had no space for."
 _FAILURES = "Attempts that failed in a row; 0 while all is well. What an alert on a stuck sink looks at."
 _BUSY = "How long the call of the sink that is under way has taken so far; 0: none. Grows while a far side hangs."
 _DELIVERED = "When the newest event that the far side has arrived here, seconds since the epoch; 0: none since start."
@@ -51,6 +52,10 @@ class LedgerCollector(Collector):
             for name, book in self._ledger.intake.items():
                 family.add_metric(name.split("/", 1), getattr(book, key))
             yield family
+        shed = CounterMetricFamily("receiver_shed", _SHED, labels=["kind"])
+        for kind, count in self._ledger.shed.items():
+            shed.add_metric([kind], count)
+        yield shed
         for key, text in _SINK.items():
             family = CounterMetricFamily(f"receiver_sink_{key}", text, labels=["sink"])
             for name, sink in self._ledger.sinks.items():
