@@ -45,6 +45,10 @@ class Record(msgspec.Struct, kw_only=True):
     reason: str = ""
     seq: int = 0
     count: int = 1
+    #: the journal's own: number of the record before this one in its lane, and how many numbers the lane has taken
+    #: with this one; 0: unknown
+    prev: int = 0
+    place: int = 0
     #: decoded events, kept beside the record in memory and never stored
     events: list[Event] | None = None
 

@@ -13,8 +13,11 @@ import msgspec
 
 from receiver.doctor.finding import Finding, count
 from receiver.journal.base import EVENTS, MEDIA, QUARANTINE
+from receiver.journal.chain import Chain
+from receiver.journal.reader import ALL, SegmentReader
 from receiver.journal.salvage import needs_mending
-from receiver.journal.segment import ALL, SUFFIX, SegmentReader, file_bytes
+from receiver.journal.segment import SUFFIX, file_bytes
+from receiver.record import Record
 
 _MOST_SHOWN = 3
 _AHEAD_S = 5.0
@@ -34,6 +37,13 @@ class Census(msgspec.Struct):
     behind: dict[str, int] = {}
     newest_ns: int = 0
     bytes: int = 0
+
+    def add(self, record: Record, readers: list[Reader], cursors: Mapping[str, int]) -> None:
+        """Count a record, or what stands for missing ones, for the readers of its lane."""
+        self.newest_ns = max(self.newest_ns, record.received_ns)
+        for one in readers:
+            if record.last_seq > cursors.get(one.name, 0):
+                self.behind[one.name] = self.behind.get(one.name, 0) + record.count
 
 
 def examine(
@@ -68,28 +78,33 @@ def _lane(
     wanted = [one for one in readers if lane == EVENTS or (lane == MEDIA and one.media)]
     problems: list[str] = []
     records = size = last = 0
+    chain, gone = Chain(0, 0), True  # retention takes files away from the beginning
     for number, path in enumerate(paths, 1):
         progress(f"{lane} {number}/{len(paths)}")
         size += file_bytes(path)
         first_here = last
+        if gone:
+            chain.cut(int(path.stem) - 1)
+        gone = False
         try:
             with reading(path, live=live) as reader:
                 problems += [f"{path.name}: {text}" for text in reader.faults()]
                 for record in reader.read(0, ALL):
                     records += 1
+                    if (gap := chain.step(record)) is not None:
+                        problems.append(f"{path.name}: {gap.reason}")
+                        census.add(gap, wanted, cursors)
                     if record.kind == "damaged":
                         problems.append(f"{path.name}: record {record.seq}: {record.reason}")
                     if record.seq <= first_here:
                         problems.append(f"{path.name}: record {record.seq} is numbered like one of an earlier file")
                         first_here = 0
                     last = max(last, record.last_seq)
-                    census.newest_ns = max(census.newest_ns, record.received_ns)
-                    for one in wanted:
-                        if record.seq > cursors.get(one.name, 0):
-                            census.behind[one.name] = census.behind.get(one.name, 0) + record.count
+                    census.add(record, wanted, cursors)
                 problems += [f"{path.name}: {text}" for text in reader.damage]
         except (sqlite3.Error, OSError) as error:
-            if path.exists():  # retention may have been faster
+            gone = not path.exists()  # retention may have been faster
+            if not gone:
                 problems.append(f"{path.name}: {error}")
     census.records[lane] = records
     census.bytes += size

@@ -9,7 +9,8 @@ from receiver.errors import Malformed, NotFound
 from receiver.ingress.intake import Intake, decode_safely
 from receiver.journal.base import MEDIA, QUARANTINE
 from receiver.journal.lane import Lane
-from receiver.journal.segment import SUFFIX, SegmentReader
+from receiver.journal.reader import SegmentReader
+from receiver.journal.segment import SUFFIX
 from receiver.record import Record, pack_frames
 from receiver.telemetry.ledger import Intake as Book
 from receiver.vendors import decode_record

@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from receiver.errors import DiskFull, JournalUnavailable
+from receiver.journal.chain import Link
 from receiver.journal.segment import SUFFIX, Segment, file_bytes, is_damage, is_full, remove
 from receiver.journal.shelf import Shelf
 from receiver.journal.tail import Tail
@@ -47,11 +48,13 @@ class LaneLimits(msgspec.Struct, frozen=True, kw_only=True):
 class Lane(Shelf):
     """Built and used on the event loop; ``read_disk``, ``trim`` and ``newest_keys`` may run in any thread."""
 
-    def __init__(self, name: str, folder: Path, limits: LaneLimits, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, name: str, folder: Path, limits: LaneLimits, changed: Callable[[], None], *, chained: bool = True
+    ) -> None:
         self.error: str | None = None
         #: whether that is for want of space
         self.full = False
-        super().__init__(name, folder)
+        super().__init__(name, folder, chained=chained)
         self._limits = limits
         self._changed = changed
         self._queue: queue.SimpleQueue[_Item | str | None] = queue.SimpleQueue()
@@ -201,9 +204,22 @@ class Lane(Shelf):
             return
         now_s = time.monotonic()
         sync = now_s - self._last_sync_s >= self._limits.sync_every_ms / 1000
+        newest = self._linked(records)
         segment.append(records, sync=sync)
+        self._newest = newest
         if sync:
             self._last_sync_s = now_s
+
+    def _linked(self, records: list[Record]) -> Link:
+        """Give each record its place behind the newest one on disk; the last of them as a link."""
+        if not self._chained:
+            return self._newest
+        prev, _, place = self._newest
+        for record in records:
+            place += record.count
+            record.prev, record.place = prev, place
+            prev = record.seq
+        return Link(prev, records[-1].last_seq, place)
 
     def _roll(self, first_seq: int) -> Segment:
         path = self._folder / f"{first_seq:020d}{SUFFIX}"
@@ -247,12 +263,12 @@ class Lane(Shelf):
         sizes = [file_bytes(path) for path in paths]
         total, removed = sum(sizes), 0
         lost: dict[str, int] = dict.fromkeys(cursors, 0)
-        for path, size in list(zip(paths, sizes, strict=True))[:-1]:
+        for path, size, follower in zip(paths, sizes, paths[1:], strict=False):
             if total <= self._limits.max_bytes and now_s - _written_s(path) <= self._limits.max_age_s:
                 break
             for name, cursor in cursors.items():
                 with contextlib.suppress(sqlite3.Error):  # retention goes on whether it can be counted or not
-                    lost[name] += self._positions_in(path, cursor)
+                    lost[name] += self.positions_behind(cursor, int(follower.stem) - 1)
             with self._lock:
                 self._paths.remove(path)
             remove(path)

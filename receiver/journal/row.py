@@ -34,6 +34,8 @@ class _Meta(msgspec.Struct, array_like=True):
     repeat: int
     state: bytes
     reason: str
+    prev: int = 0
+    place: int = 0
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -47,6 +49,7 @@ def encode_row(record: Record) -> Row:
         _Meta(
             record.vendor, record.endpoint, record.kind, record.received_ns, record.count, record.channel,
             record.connection, record.subject, record.headers, record.repeat, record.state, record.reason,
+            record.prev, record.place,
         )
     )  # fmt: skip
     about = crc32(packed, seq & _LOW)
@@ -78,14 +81,6 @@ def damaged_row(row: Row, problem: str) -> Record | None:
         return None
     record.kind, record.reason, record.key = "damaged", problem, b""
     return record
-
-
-def count_of(row: Row) -> int:
-    """How many sequence numbers a row takes; none where its small columns are damaged."""
-    try:
-        return _meta(row[0], row[2]).count
-    except msgspec.MsgspecError:
-        return 0
 
 
 def key_facts(seq: int, packed: bytes) -> tuple[int, int]:
@@ -120,4 +115,5 @@ def _record(meta: _Meta, seq: int, key: bytes, payload: bytes) -> Record:
         vendor=meta.vendor, endpoint=meta.endpoint, kind=meta.kind, payload=payload, received_ns=meta.received_ns,
         channel=meta.channel, connection=meta.connection, subject=meta.subject, headers=meta.headers, key=key,
         repeat=meta.repeat, state=meta.state, reason=meta.reason, seq=seq, count=meta.count,
+        prev=meta.prev, place=meta.place,
     )  # fmt: skip

@@ -7,12 +7,10 @@ because damage stays inside one file. Checkpoints happen when a file is closed, 
 import errno
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
-import msgspec
-
-from receiver.journal.row import Row, count_of, damaged_row, decode_row, encode_row, key_facts
+from receiver.journal.row import encode_row
 from receiver.record import Record
 
 SCHEMA = (
@@ -20,8 +18,6 @@ SCHEMA = (
     "(seq INTEGER PRIMARY KEY, key BLOB NOT NULL, meta BLOB NOT NULL, payload BLOB NOT NULL)"
 )
 _INSERT = "INSERT INTO record VALUES (?, ?, ?, ?)"
-_SELECT = "SELECT seq, key, meta, payload FROM record WHERE seq > ? ORDER BY seq"
-_SELECT_SMALL = "SELECT seq, key, meta, x'' FROM record WHERE seq > ? ORDER BY seq"
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_TOOBIG)
 #: of the I/O errors only those that are about reading: others come of a full disk, too
 _UNREADABLE = (
@@ -29,8 +25,6 @@ _UNREADABLE = (
 )  # fmt: skip
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _PROBE_BYTES = 64 << 10
-_NO_ROW: Row = 0, b"", b"", b""
-ALL = (1 << 63) - 1
 SUFFIX = ".db"
 
 
@@ -81,7 +75,7 @@ class Segment:
 
     def sound(self) -> bool:
         """Whether every page is where it belongs (reads the whole file). One that is not is no longer written to."""
-        return _is_sound(self._db)
+        return is_sound(self._db)
 
     def close(self) -> None:
         """Fold the WAL into the file and let go. May take a while: not for the commit path.
@@ -93,7 +87,7 @@ class Segment:
             if _room_to_fold(self.path):
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
-            _let_go(self._db, self.path)
+            let_go(self._db, self.path)
 
     def _rollback(self) -> None:
         try:
@@ -101,136 +95,6 @@ class Segment:
                 self._db.execute("ROLLBACK")
         except sqlite3.Error:  # the next BEGIN says what is wrong
             return
-
-
-class SegmentReader:
-    """A file open for reading, also while another process writes it. What is damaged in it is passed over."""
-
-    def __init__(self, path: Path, mode: str = "mode=rw") -> None:
-        """Raises ``sqlite3.DatabaseError`` where the file is no database at all."""
-        self.path = path
-        #: what was found unreadable so far, one sentence each
-        self.damage: list[str] = []
-        self._db = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, check_same_thread=False, timeout=10)
-        try:
-            self._db.execute("PRAGMA query_only = ON")
-            self._db.execute("SELECT 1 FROM record LIMIT 0").fetchone()
-        except UnicodeDecodeError as problem:  # of SQLite's message, which cites the damaged text
-            self._db.close()
-            raise sqlite3.DatabaseError("its schema is damaged") from problem
-        except sqlite3.Error as problem:
-            self._db.close()
-            if problem.sqlite_errorcode == sqlite3.SQLITE_ERROR:
-                raise sqlite3.DatabaseError("it holds no table of records") from problem
-            raise
-
-    def read(self, after: int, upto: int) -> Iterator[Record]:
-        """Records with ``after < seq <= upto`` in order; kind ``damaged`` stands for one whose payload is not what was
-        written. Rows whose number is in doubt and pages that cannot be read are left out and noted in ``damage``.
-        Raises ``sqlite3.Error`` for what is no damage."""
-        last = after
-        for row in self._rows(_SELECT, after):
-            try:
-                record = decode_row(row)
-            except msgspec.MsgspecError as problem:
-                stand_in = damaged_row(row, str(problem))
-                if stand_in is None:  # its number may be wrong, too: it decides nothing
-                    self.damage.append(f"one record behind {last} cannot be read: {problem}")
-                    continue
-                record = stand_in
-            if record.seq > upto:
-                return
-            if record.seq > last:
-                last = record.seq
-                yield record
-
-    def keys(self, newest: int) -> list[tuple[bytes, int, int, int]]:
-        """``(key, seq, received_ns, repeat)`` of the ``newest`` records that have a key, oldest first, as far as they
-        can be read. Raises ``sqlite3.Error`` for what is no damage."""
-        found: list[tuple[bytes, int, int, int]] = []
-        query = "SELECT seq, key, meta FROM record WHERE length(key) > 0 ORDER BY seq DESC LIMIT ?"
-        try:
-            for seq, key, meta in self._db.execute(query, (newest,)):
-                try:
-                    found.append((bytes(key), seq, *key_facts(seq, meta)))
-                except msgspec.MsgspecError:  # its repeat will not be known as one, no more than that
-                    continue
-        except sqlite3.Error as problem:  # the older ones, likewise
-            if not is_damage(problem):
-                raise
-        found.reverse()
-        return found
-
-    def positions(self, after: int, upto: int = ALL) -> int:
-        """How many sequence numbers the records from behind ``after`` to ``upto`` take, as far as they can be read."""
-        return sum(count_of(row) for row in self._rows(_SELECT_SMALL, after) if row[0] <= upto)
-
-    def last_number(self) -> tuple[int, bool]:
-        """The last sequence number in the file, 0 where there is none, and whether nothing behind it is in doubt."""
-        try:
-            row = self._db.execute("SELECT seq, key, meta, x'' FROM record ORDER BY seq DESC LIMIT 1").fetchone()
-        except sqlite3.Error as problem:
-            if not is_damage(problem):
-                raise
-            row = _NO_ROW
-        if row is None:
-            return 0, True
-        newest = damaged_row(row, "")
-        if newest is not None:
-            return newest.last_seq, True
-        return max((record.last_seq for record in self.read(0, ALL)), default=0), False
-
-    def sound(self) -> bool:
-        """Whether every page is where it belongs (reads the whole file)."""
-        return _is_sound(self._db)
-
-    def close(self) -> None:
-        """Let go of the file."""
-        _let_go(self._db, self.path)
-
-    def _rows(self, query: str, after: int) -> Iterator[Row]:
-        """Rows behind ``after`` in the order of the tree; where a page cannot be read, go on behind it."""
-        while True:
-            try:
-                for row in self._db.execute(query, (after,)):
-                    yield row
-                    after = max(after, row[0])
-            except sqlite3.Error as problem:
-                if not is_damage(problem):
-                    raise
-                further = self._readable_behind(query, after)
-                if further != after:
-                    end = further or "the end"
-                    self.damage.append(f"nothing can be read between record {after} and {end}: {problem}")
-                # the module steps ahead by one row: the last good one before the damage was not handed out yet
-                last = None if further is None else self._db.execute(f"{query} LIMIT 1", (further,)).fetchone()
-                if further is None or last is None:
-                    return
-                yield last
-                after = max(further + 1, last[0])
-            else:
-                return
-
-    def _readable_behind(self, query: str, after: int) -> int | None:
-        """The least number, by doubling and halving, behind which a row can be read; ``None``: there is none."""
-        step, bad = 1, after - 1
-        while after <= ALL and not self._can_read(query, after):
-            bad, after, step = after, after + step, step * 2
-        if after > ALL:
-            return None
-        while after - bad > 1:
-            middle = (bad + after) // 2
-            bad, after = (bad, middle) if self._can_read(query, middle) else (middle, after)
-        return after
-
-    def _can_read(self, query: str, after: int) -> bool:
-        try:
-            self._db.execute(f"{query} LIMIT 1", (after,)).fetchone()
-        except sqlite3.Error as problem:
-            if not is_damage(problem):
-                raise
-            return False
-        return True
 
 
 def _room_to_fold(path: Path) -> bool:
@@ -243,7 +107,7 @@ def _room_to_fold(path: Path) -> bool:
     return disk.f_bavail * disk.f_frsize >= 2 * size
 
 
-def _let_go(db: sqlite3.Connection, path: Path) -> None:
+def let_go(db: sqlite3.Connection, path: Path) -> None:
     """Close. SQLite folds the WAL with the last connection; one that may only read does not, and so it closes last."""
     if _room_to_fold(path):
         db.close()
@@ -258,7 +122,8 @@ def _let_go(db: sqlite3.Connection, path: Path) -> None:
         last.close()
 
 
-def _is_sound(db: sqlite3.Connection) -> bool:
+def is_sound(db: sqlite3.Connection) -> bool:
+    """Whether every page is where it belongs (reads the whole file)."""
     try:
         return bool(db.execute("PRAGMA quick_check(1)").fetchall() == [("ok",)])
     except sqlite3.Error as problem:

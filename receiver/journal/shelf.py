@@ -8,17 +8,17 @@ import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import structlog
 
+from receiver.journal.chain import Chain, Link
+from receiver.journal.reader import ALL, SegmentReader
 from receiver.journal.salvage import mend, restore_first_page
 from receiver.journal.segment import (
-    ALL,
     SUFFIX,
     Segment,
-    SegmentReader,
     delete_record,
     file_bytes,
     is_damage,
@@ -34,19 +34,25 @@ _DOUBT = 1 << 20
 class Shelf:
     """Any thread may read; the lane's writer adds files, its retention takes the oldest away."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, *, chained: bool = True) -> None:
+        """``chained``: each record names the one before it, so that a missing one is noticed. Not with ``delete``."""
         self.name = name
+        self._chained = chained
         self._folder = folder
         self._lock = threading.Lock()  # guards _paths, never held over I/O of a commit
         self._paths: list[Path] = []
         self._told: set[str] = set()
+        #: the newest record on disk
+        self._newest = Link()
 
     def read_disk(self, after: int, upto: int, limit_bytes: int) -> tuple[list[Record], int]:
         """Like ``Tail.read``, from the files. A damaged file is passed over, said in the log."""
         found: list[Record] = []
         size = 0
-        for path in self._paths_from(after):
-            for record in self._records(path, after, upto):
+        with closing(self._walk(after, SegmentReader.read)) as records:
+            for record in records:
+                if record.last_seq > upto:
+                    break
                 found.append(record)
                 size += len(record.payload) + 256
                 if size >= limit_bytes:
@@ -77,7 +83,13 @@ class Shelf:
 
     def positions_behind(self, after: int, upto: int) -> int:
         """How many sequence numbers from behind ``after`` to ``upto`` are taken."""
-        return sum(self._positions_in(path, after, upto) for path in self._paths_from(after))
+        total = 0
+        with closing(self._walk(after, SegmentReader.heads)) as records:
+            for record in records:
+                if record.last_seq > upto:
+                    break
+                total += record.count
+        return total
 
     def delete(self, seq: int) -> bool:
         """Remove one record from its file; whether it was there."""
@@ -97,9 +109,40 @@ class Shelf:
         for path in paths[first:]:
             yield from self._records(path, 0, ALL)
 
-    def _positions_in(self, path: Path, after: int, upto: int = ALL) -> int:
-        with self._reading(path) as reader:
-            return reader.positions(after, upto) if reader is not None else 0
+    def _walk(self, after: int, read: Callable[[SegmentReader, int], Iterator[Record]]) -> Generator[Record]:
+        """Everything behind ``after`` in order; what is missing in between is told and has its stand-in, see ``Chain``.
+
+        Retention takes files away from the beginning: what they held is not missing.
+        """
+        newest = self._newest  # before the files are looked at: more may come meanwhile
+        chain = Chain(after, min((int(path.stem) for path in self._paths_from(0)), default=1) - 1, self._place_at)
+        gone = False
+        paths = self._paths_from(after)
+        for path in paths:
+            if gone:
+                chain.cut(int(path.stem) - 1)
+            with self._reading(path) as reader:
+                gone = reader is None and not path.exists()
+                for record in read(reader, after) if reader is not None else ():
+                    gap = chain.step(record)
+                    if gap is not None:
+                        self._tell(path, gap.reason)
+                        yield gap
+                    yield record
+        gap = chain.end(newest)
+        if gap is not None and not gone:
+            self._tell(paths[-1], gap.reason)
+            yield gap
+
+    def _place_at(self, number: int) -> int:
+        """How many numbers the lane had taken with the last record up to ``number`` that can be read; 0: unknown."""
+        for path in reversed(self._paths_from(0)):
+            if int(path.stem) <= number:
+                with self._reading(path) as reader:
+                    record = reader.before(number) if reader is not None else None
+                if record is not None:
+                    return record.place
+        return 0
 
     def _records(self, path: Path, after: int, upto: int) -> Generator[Record]:
         with self._reading(path) as reader:
@@ -155,12 +198,22 @@ class Shelf:
                 head, doubtful = int(path.stem) + _DOUBT, True
                 continue
             if path == self._paths[-1]:
-                last, trusted = reader.last_number()
-                head = max(head, last or int(path.stem) - 1)
+                last, trusted = reader.last()
+                head = max(head, last.last_seq if last is not None else int(path.stem) - 1)
                 doubtful |= not trusted
             reader.close()
+        if self._chained:
+            self._newest = self._last_link()
         segment = self._sound(self._paths[-1]) if self._paths and not doubtful else None
         return head if segment is not None or not head else head + _DOUBT, segment
+
+    def _last_link(self) -> Link:
+        for path in reversed(self._paths):
+            with self._reading(path) as reader:
+                last = reader.last()[0] if reader is not None else None
+            if last is not None:
+                return Link(last.seq, last.last_seq, last.place)
+        return Link()
 
     def _sound(self, path: Path) -> Segment | None:
         """The newest file, to go on in; ``None`` where it is damaged: it is read, and no longer written to."""

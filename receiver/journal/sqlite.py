@@ -31,7 +31,10 @@ class SqliteJournal:
         """
         self.folder = folder
         self._waiters: set[asyncio.Future[None]] = set()
-        self.lanes = {name: Lane(name, folder / name, limits[name], self._wake) for name in (EVENTS, MEDIA, QUARANTINE)}
+        self.lanes = {
+            name: Lane(name, folder / name, limits[name], self._wake, chained=name != QUARANTINE)  # deletes on purpose
+            for name in (EVENTS, MEDIA, QUARANTINE)
+        }
         self._last = max(floor, *(lane.head for lane in self.lanes.values())) or time.time_ns() // 1000
 
     @property

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
@@ -127,6 +128,19 @@ async def test_a_damaged_journal(doctor: Doctor, tmp_path: Path) -> None:
     assert "5 B, 2023-11-14" in found["journal.damaged"]["text"]
     (tmp_path / "data" / "journal" / "state.db").write_bytes(b"\x00" * 8192)
     assert (await asyncio.to_thread(doctor))[1]["journal.state"]["verdict"] == "bad"
+
+
+async def test_records_that_vanished(doctor: Doctor, tmp_path: Path) -> None:
+    """A file that SQLite finds sound, and one record less than were written: the one behind it tells."""
+    data = tmp_path / "data"
+    await filled(data)
+    (path,) = (data / "journal" / "events").glob("*.db")
+    with sqlite3.connect(path) as db:
+        db.execute("DELETE FROM record WHERE seq = (SELECT max(seq) - 1 FROM record)")
+    db.close()
+    status, found = await asyncio.to_thread(doctor)
+    assert status != 0 and found["journal.events"]["verdict"] == "bad"
+    assert "1 sequence number before" in found["journal.events"]["text"]
 
 
 async def test_a_sink_that_is_behind(doctor: Doctor, tmp_path: Path) -> None:

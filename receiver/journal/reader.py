@@ -1,0 +1,168 @@
+"""Reading a file of a lane, also while another process writes it. What is damaged in it is passed over and noted."""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from receiver.journal.row import Row, damaged_row, decode_row, key_facts
+from receiver.journal.segment import SCHEMA, is_damage, is_sound, let_go
+from receiver.record import Record
+
+_SELECT = "SELECT seq, key, meta, payload FROM record WHERE seq > ? ORDER BY seq"
+_SELECT_SMALL = "SELECT seq, key, meta, x'' FROM record WHERE seq > ? ORDER BY seq"
+_LAST = "SELECT seq, key, meta, x'' FROM record ORDER BY seq DESC LIMIT 1"
+_TABLE = ("table", "record", 2, SCHEMA.replace("IF NOT EXISTS ", ""))
+ALL = (1 << 63) - 1
+
+
+class SegmentReader:
+    """A file open for reading."""
+
+    def __init__(self, path: Path, mode: str = "mode=rw") -> None:
+        """Raises ``sqlite3.DatabaseError`` where the file is no database at all."""
+        self.path = path
+        #: what was found unreadable so far, one sentence each
+        self.damage: list[str] = []
+        self._db = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, check_same_thread=False, timeout=10)
+        try:
+            self._db.execute("PRAGMA query_only = ON")
+            if self._db.execute("SELECT type, name, rootpage, sql FROM sqlite_master").fetchall() != [_TABLE]:
+                raise sqlite3.DatabaseError("it holds no table of records, or not as it was made")
+        except UnicodeDecodeError as problem:  # of SQLite's message, which cites the damaged text
+            self._db.close()
+            raise sqlite3.DatabaseError("its schema is damaged") from problem
+        except sqlite3.Error as problem:
+            self._db.close()
+            if getattr(problem, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR:
+                raise sqlite3.DatabaseError("its schema is damaged") from problem
+            raise
+
+    def read(self, after: int, upto: int = ALL) -> Iterator[Record]:
+        """Records with ``after < seq <= upto`` in order; kind ``damaged`` stands for one whose payload is not what was
+        written. Rows whose number is in doubt and pages that cannot be read are left out and noted in ``damage``.
+        Raises ``sqlite3.Error`` for what is no damage."""
+        for record in self._in_order(self._rows(_SELECT, after), after, _whole):
+            if record.seq > upto:
+                return
+            yield record
+
+    def heads(self, after: int) -> Iterator[Record]:
+        """Records behind ``after`` in order without their payloads, as far as they can be read, all of kind
+        ``damaged``: for those who count. Raises ``sqlite3.Error`` for what is no damage."""
+        return self._in_order(self._rows(_SELECT_SMALL, after), after, _head)
+
+    def before(self, number: int) -> Record | None:
+        """The last record up to ``number`` whose small columns can be read, without its payload. Looks at all of them:
+        who asks has met damage, and a search by number may be led astray by it."""
+        found = None
+        for row in self._rows(_SELECT_SMALL, 0):
+            record = _head(row)
+            if record is not None and record.seq <= number and (found is None or record.seq > found.seq):
+                found = record
+        return found
+
+    def keys(self, newest: int) -> list[tuple[bytes, int, int, int]]:
+        """``(key, seq, received_ns, repeat)`` of the ``newest`` records that have a key, oldest first, as far as they
+        can be read. Raises ``sqlite3.Error`` for what is no damage."""
+        found: list[tuple[bytes, int, int, int]] = []
+        query = "SELECT seq, key, meta FROM record WHERE length(key) > 0 ORDER BY seq DESC LIMIT ?"
+        try:
+            for seq, key, meta in self._db.execute(query, (newest,)):
+                try:
+                    found.append((bytes(key), seq, *key_facts(seq, meta)))
+                except msgspec.MsgspecError:  # its repeat will not be known as one, no more than that
+                    continue
+        except sqlite3.Error as problem:  # the older ones, likewise
+            if not is_damage(problem):
+                raise
+        found.reverse()
+        return found
+
+    def last(self) -> tuple[Record | None, bool]:
+        """The last record in the file, and whether nothing behind it is in doubt."""
+        try:
+            row = self._db.execute(_LAST).fetchone()
+        except sqlite3.Error as problem:
+            if not is_damage(problem):
+                raise
+        else:
+            newest = None if row is None else _head(row)
+            if row is None or newest is not None:
+                return newest, True
+        return self.before(ALL), False
+
+    def sound(self) -> bool:
+        """Whether every page is where it belongs (reads the whole file)."""
+        return is_sound(self._db)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        let_go(self._db, self.path)
+
+    def _in_order(self, rows: Iterable[Row], last: int, decode: Callable[[Row], Record | None]) -> Iterator[Record]:
+        """Records of ``rows`` numbered upwards behind ``last``. One whose number is in doubt decides nothing."""
+        for row in rows:
+            record = decode(row)
+            if record is None:
+                self.damage.append(f"one record behind {last} cannot be read: its columns do not fit their checksum")
+            elif record.seq > last:
+                last = record.seq
+                yield record
+
+    def _rows(self, query: str, after: int) -> Iterator[Row]:
+        """Rows behind ``after`` in the order of the tree; where a page cannot be read, go on behind it."""
+        while True:
+            try:
+                for row in self._db.execute(query, (after,)):
+                    yield row
+                    after = max(after, row[0])
+            except sqlite3.Error as problem:
+                if not is_damage(problem):
+                    raise
+                further = self._readable_behind(query, after)
+                if further != after:
+                    end = further or "the end"
+                    self.damage.append(f"nothing can be read between record {after} and {end}: {problem}")
+                # the module steps ahead by one row: the last good one before the damage was not handed out yet
+                last = None if further is None else self._db.execute(f"{query} LIMIT 1", (further,)).fetchone()
+                if further is None or last is None:
+                    return
+                yield last
+                after = max(further + 1, last[0])
+            else:
+                return
+
+    def _readable_behind(self, query: str, after: int) -> int | None:
+        """The least number, by doubling and halving, behind which a row can be read; ``None``: there is none."""
+        step, bad = 1, after - 1
+        while after <= ALL and not self._can_read(query, after):
+            bad, after, step = after, after + step, step * 2
+        if after > ALL:
+            return None
+        while after - bad > 1:
+            middle = (bad + after) // 2
+            bad, after = (bad, middle) if self._can_read(query, middle) else (middle, after)
+        return after
+
+    def _can_read(self, query: str, after: int) -> bool:
+        try:
+            self._db.execute(f"{query} LIMIT 1", (after,)).fetchone()
+        except sqlite3.Error as problem:
+            if not is_damage(problem):
+                raise
+            return False
+        return True
+
+
+def _whole(row: Row) -> Record | None:
+    """The record of a row, or what stands for it; ``None`` where its own number may be wrong."""
+    try:
+        return decode_row(row)
+    except msgspec.MsgspecError as problem:
+        return damaged_row(row, str(problem))
+
+
+def _head(row: Row) -> Record | None:
+    return damaged_row(row, "")
