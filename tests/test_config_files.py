@@ -121,6 +121,14 @@ def test_a_stop_leaves_the_drain_its_time() -> None:
     assert len(limits) == 2 and all(int(limit) > ServerSettings().drain_s + 10 for limit in limits)
 
 
+def test_systemd_holds_the_port_that_the_proxies_ask() -> None:
+    """The socket unit listens where the proxies' examples and the default config expect the receiver."""
+    server = ServerSettings()
+    unit = (CONFIG / "deploy" / "meeting-receiver.socket").read_text()
+    assert f"ListenStream={server.host}:{server.port}" in unit
+    assert "receiver reload --config" in (CONFIG / "deploy" / "meeting-receiver.service").read_text()
+
+
 def test_proxies_take_bodies_as_large_as_the_receiver() -> None:
     """A proxy with a smaller limit would refuse for good what the receiver takes."""
     size = ServerSettings().max_body_bytes >> 20

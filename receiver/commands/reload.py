@@ -14,9 +14,9 @@ from receiver.settings import load
 _PATIENCE_S = 180.0
 _EPILOG = """\
 examples:
-  receiver reload --config receiver.toml            the config was edited: put it in force
-  receiver reload --config receiver.toml --restart  a new version was installed
-  kill -HUP PID                                     the same as the first, for those who know the process
+  receiver reload --config receiver.toml              the config was edited: put it in force
+  receiver reload --config receiver.toml --restart    a new version was installed
+  kill -HUP PID                                       the same as the first, for those who know the process
 
 What changed decides: tokens, signing secrets, sinks and [log] change in the running server, which interrupts nothing
 else. For anything else, and where nothing changed, a new process takes over the port and the old one serves its
