@@ -6,7 +6,6 @@ Wiring only. One process has a data folder at a time; ``halt`` lets go of it so 
 import asyncio
 import os
 import sqlite3
-import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -25,6 +24,7 @@ from receiver.ingress.shedding import Marks, Shedding
 from receiver.ingress.stream import Rim
 from receiver.ingress.streams import StreamBook
 from receiver.journal.base import QUARANTINE
+from receiver.journal.clock import cautious_ns
 from receiver.journal.dedup import Dedup
 from receiver.journal.sqlite import SqliteJournal
 from receiver.journal.state import State
@@ -231,7 +231,7 @@ class Engine:
         """Dead letters stay for as long as what lies in quarantine does."""
         limits = self.settings.journal.quarantine
         try:
-            removed = await self.state.dead.trim(time.time_ns(), limits.max_bytes, limits.max_age_s)
+            removed = await self.state.dead.trim(cautious_ns(), limits.max_bytes, limits.max_age_s)
         except sqlite3.Error as error:
             log.error("dead.trim.failed", error=str(error))
         else:

@@ -7,6 +7,7 @@
     ├── Refused                the client may not, or asks for what is not there
     │   ├── Unauthorized       no token, a wrong token, a missing signature
     │   │   └── BadSignature   a signature is there and does not fit
+    │   │       └── StaleSignature  it fits, but its time is not now: a replay, or one of the two clocks is wrong
     │   ├── TooManyAttempts    the same, once too often from this address
     │   ├── NotFound           no such endpoint
     │   └── TooLarge           a body or message beyond the limit
@@ -55,6 +56,10 @@ class Unauthorized(Refused):
 
 class BadSignature(Unauthorized):
     """A signature was shown and does not fit the body, the secret or the time."""
+
+
+class StaleSignature(BadSignature):
+    """A signature fits, and bears another time than now. Perhaps it is this machine's clock that is wrong."""
 
 
 class TooManyAttempts(Refused):

@@ -18,6 +18,8 @@ from receiver.record import Decoded, Record
 
 #: how much later than its arrival, nanoseconds, a message may be numbered (a media lane that was behind)
 _LATE_NS = 60 * 10**9
+#: the longest pause of a paced replay; a clock that was set leaves longer ones in the journal
+_MOST_PAUSE_S = 3600.0
 
 
 class ReplayOrder(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -83,7 +85,9 @@ class Replay:
         self._decode = decode
         self._selection = Selection(order.types, order.subjects)
         self._media = worker.media and self._selection.media
-        self._started_s: float | None = None
+        #: of a paced replay: when the next event is due, by the loop's clock, and when the last one arrived
+        self._due_s: float | None = None
+        self._due_ns = 0
 
     async def run(self) -> None:
         """Find and write it all, in order. Waits for as long as the sink is down; raises ``SinkNotConnected`` when its
@@ -139,12 +143,19 @@ class Replay:
     async def _until_due(self, events: list[Event], begin: int, end: int) -> int:
         """Sleep until the first event's turn; the index behind the last one whose turn it is, too."""
         loop = asyncio.get_running_loop()
-        if self._started_s is None:
-            self._started_s = loop.time()
-        await asyncio.sleep(max(0.0, self._due_s(events[begin]) - loop.time()))
+        self._next_due(events[begin], loop.time())
+        await asyncio.sleep(max(0.0, (self._due_s or 0.0) - loop.time()))
         now_s = loop.time()
-        return next((index for index in range(begin + 1, end) if self._due_s(events[index]) > now_s), end)
+        for index in range(begin + 1, end):
+            before = self._due_s, self._due_ns
+            if self._next_due(events[index], now_s) > now_s:
+                self._due_s, self._due_ns = before
+                return index
+        return end
 
-    def _due_s(self, event: Event) -> float:
-        started_s = self._started_s or 0.0
-        return started_s + (event.received_ns - self.progress.first_ns) / 1e9 / self._order.speed
+    def _next_due(self, event: Event, now_s: float) -> float:
+        """When it is the turn of the event behind the last one."""
+        pause_s = max(0, event.received_ns - self._due_ns) / 1e9 / self._order.speed
+        self._due_s = now_s if self._due_s is None else self._due_s + min(pause_s, _MOST_PAUSE_S)
+        self._due_ns = event.received_ns
+        return self._due_s

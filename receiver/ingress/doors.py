@@ -1,6 +1,7 @@
 """Connections before they are requests: how many may be open, and how long one may take to say what it wants.
 
-Stands between the event loop and aiohttp's protocol and passes everything on; nothing here reads what is sent.
+Stands between the event loop and aiohttp's protocol and passes everything on; nothing here reads what is sent, the
+bytes of a head that does not end are counted.
 """
 
 import asyncio
@@ -21,6 +22,13 @@ log = structlog.get_logger()
 _BACKLOG = 1024
 #: descriptors for the journal, sinks and files, which connections cannot have
 _OWN_FILES = 256
+#: of one request's head; aiohttp limits its lines, and all of them together would be a megabyte for each connection
+_MOST_HEAD_BYTES = 64 << 10
+_HEAD_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n"
+    b"Content-Type: application/json\r\nContent-Length: 55\r\n\r\n"
+    b'{"error":"the head of a request is larger than 64 KiB"}'
+)
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n"
     b"Content-Type: application/json\r\nContent-Length: 32\r\n\r\n"
@@ -44,6 +52,7 @@ class Doors:
         self._headless: dict[asyncio.BaseProtocol, asyncio.TimerHandle] = {}
         self._said_full = False
         logging.getLogger("aiohttp.server").addFilter(_not_about_broken_http)
+        logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)  # its warnings quote what a stranger sent
 
     async def listen(
         self, server: web.Server, where: tuple[str, int] | Sequence[socket.socket], tls: ssl.SSLContext | None
@@ -113,23 +122,35 @@ class Doors:
 class _Door(asyncio.Protocol):
     """One connection; aiohttp's protocol is made only for one that gets in."""
 
-    __slots__ = ("_doors", "_inner", "_server")
+    __slots__ = ("_doors", "_head_bytes", "_inner", "_server", "_wire")
 
     def __init__(self, doors: Doors, server: web.Server) -> None:
         self._doors = doors
         self._server = server
         self._inner: asyncio.Protocol | None = None
+        self._head_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         wire = cast(asyncio.Transport, transport)
         if self._doors.enter(wire):
+            self._wire = wire
             self._inner = self._server()
             self._inner.connection_made(wire)
             self._doors.expect_head(self._inner, wire)
 
     def data_received(self, data: bytes) -> None:
-        if self._inner is not None:
-            self._inner.data_received(data)
+        inner = self._inner
+        if inner is None:
+            return
+        inner.data_received(data)
+        waiter = getattr(inner, "_waiter", None)  # aiohttp's, for the next request: not done while a head is incomplete
+        if waiter is None or waiter.done():
+            self._head_bytes = 0
+        else:
+            self._head_bytes += len(data)
+            if self._head_bytes > _MOST_HEAD_BYTES and not self._wire.is_closing():
+                self._wire.write(_HEAD_TOO_LARGE)
+                self._wire.close()
 
     def eof_received(self) -> bool | None:
         return self._inner.eof_received() if self._inner is not None else None

@@ -12,7 +12,7 @@ from typing import Literal
 import orjson
 from aiohttp import web
 
-from receiver.errors import BadSignature, Malformed, Overloaded, TooLarge, Unauthorized
+from receiver.errors import BadSignature, Malformed, Overloaded, StaleSignature, TooLarge, Unauthorized
 from receiver.ingress.body import inflate, read_body
 from receiver.ingress.guard import Guard, Target
 from receiver.ingress.intake import Outcome, Takes
@@ -90,8 +90,9 @@ class Deliveries:
         try:
             signed = self._verify(target, request.headers, body, received_ns)
         except Unauthorized as refusal:
-            if trusted and isinstance(refusal, BadSignature):
-                # who holds the token sent it: refused, but kept, since a rotated secret must not cost a delivery
+            if isinstance(refusal, StaleSignature) or (trusted and isinstance(refusal, BadSignature)):
+                # who holds the secret or the token sent it: refused, but kept, since a rotated secret or a wrong clock
+                # must not cost a delivery
                 await self.intake.quarantine(record, str(refusal), book)
             else:
                 book.refused += 1

@@ -10,6 +10,7 @@ import structlog
 from receiver.errors import JournalUnavailable, Malformed
 from receiver.ingress.shedding import Kind, Shedding, kind_of
 from receiver.journal.base import EVENTS, QUARANTINE, Journal
+from receiver.journal.clock import steady_ns
 from receiver.journal.dedup import Dedup, Entry
 from receiver.record import Decoded, Record
 from receiver.telemetry.ledger import Intake as Book
@@ -77,9 +78,9 @@ class Intake:
         Raises ``Shed`` where the disk has no space for its kind; a repeat needs none.
         """
         key = decoded.key and f"{record.vendor}/{record.endpoint}/".encode() + decoded.key
-        entry = self._dedup.find(key) if key else None
+        entry, at_ns = (self._dedup.find(key), steady_ns(record.received_ns)) if key else (None, 0)
         if entry is not None:
-            if self._dedup.is_repeat(entry, record.received_ns, timed=decoded.timed):
+            if self._dedup.is_repeat(entry, at_ns, timed=decoded.timed):
                 return entry.safe or _done(), _DUPLICATE
             if not decoded.timed:
                 record.repeat = entry.repeat + 1
@@ -90,7 +91,7 @@ class Intake:
         record.events = decoded.events
         future = self.journal.submit(record, EVENTS)
         if key:
-            fresh = Entry(record.seq, record.received_ns, record.repeat, future)
+            fresh = Entry(record.seq, at_ns, record.repeat, future)
             self._dedup.expect(key, fresh)
             future.add_done_callback(lambda ended: self._settle_key(key, fresh, ended))
         return future, _ACCEPTED

@@ -6,7 +6,7 @@ and goes away takes his order with him.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import structlog
@@ -25,7 +25,7 @@ Order = TypeVar("Order")
 
 
 class _Numbers(msgspec.Struct, forbid_unknown_fields=True):
-    numbers: list[int]
+    numbers: list[Annotated[int, msgspec.Meta(ge=1, lt=1 << 63)]]
 
 
 class Orders:

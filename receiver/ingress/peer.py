@@ -12,6 +12,8 @@ from collections.abc import Awaitable
 from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
 
 _NO_STATUS = 1005
+#: codes below 3000 that a peer may tell (RFC 6455, 7.4.1); aiohttp also lets 1006 and 5000 to 65535 through
+_TOLD = frozenset(WSCloseCode) - {WSCloseCode.ABNORMAL_CLOSURE}
 
 
 class Peer:
@@ -77,10 +79,12 @@ class Peer:
         if self._cut_off is not None:
             self._cut_off.cancel()
         if message.type is WSMsgType.CLOSE:
-            self.clean = True
+            legal = not message.data or message.data in _TOLD or 3000 <= message.data < 5000
+            self.clean = bool(legal)
             if self._said is None:
-                self.code = int(message.data) or _NO_STATUS
-                await self._socket.close(code=message.data or WSCloseCode.OK)
+                code = message.data if legal else WSCloseCode.PROTOCOL_ERROR
+                self.code = int(code) or _NO_STATUS
+                await self._socket.close(code=code or WSCloseCode.OK)
         elif isinstance(message.data, WebSocketError) and self._said is None:
             self.code = int(message.data.code)  # aiohttp has said it
         if self._transport is not None:

@@ -16,6 +16,7 @@ from receiver.events import StreamClosed, StreamOpened
 from receiver.ingress.stream import StreamNote, opening_of
 from receiver.ingress.streams import Ended, StreamBook
 from receiver.journal.base import EVENTS, MEDIA
+from receiver.journal.clock import steady_ns
 from receiver.journal.sqlite import SqliteJournal
 from receiver.journal.state import State
 from receiver.record import Record, unpack_frames
@@ -43,8 +44,8 @@ async def close_lost_streams(state: State, journal: SqliteJournal, streams: Stre
     for closing in past.closed.values():
         if closing.connection not in past.resumed:
             key = (closing.vendor, closing.endpoint, closing.subject, closing.channel)
-            age_s = (time.time_ns() - closing.received_ns) / 1e9
-            streams.remember(key, Ended(closing.connection, closing.state, time.monotonic() - age_s))
+            ended_s = steady_ns(closing.received_ns) / 1e9
+            streams.remember(key, Ended(closing.connection, closing.state, ended_s))
         state.stream_closed(closing.connection)
     lost = past.opened | _notes(state)
     last = await asyncio.to_thread(_last_messages, journal, set(lost)) if lost else {}

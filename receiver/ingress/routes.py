@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import orjson
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from receiver.errors import NotFound, Overloaded, ReceiverError, TooManyAttempts, Unauthorized
 from receiver.ingress.doors import Doors
@@ -75,20 +75,24 @@ def build_app(front: Front, doors: Doors, attempts: Attempts, max_body_bytes: in
             deliveries.admit(request)
         except ReceiverError as error:
             return answer(request, error)
-        if request.transport is not None:
-            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        await go_on(request)
         return None
 
+    async def go_on(request: web.Request) -> None:
+        """What else is expected is no reason to refuse anything; before HTTP/1.1 nobody knows a 100."""
+        doors.head_seen(request.protocol)
+        asked = request.headers.get("Expect", "").lower() == "100-continue" and request.version >= HttpVersion11
+        if asked and request.transport is not None:
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
     app = web.Application(client_max_size=max_body_bytes, middlewares=[answer_errors])
-    app.router.add_get("/healthz", ops.healthz)
-    app.router.add_get("/readyz", ops.readyz)
-    app.router.add_get("/metrics", own(ops.metrics))
-    app.router.add_post("/api/send", own(ops.send))
-    app.router.add_post("/api/reload", own(ops.reload))
-    app.router.add_post(r"/api/quarantine/{sequence:\d{1,18}}/retry", own(ops.retry))
-    app.router.add_post("/api/dead/retry", own(ops.orders.retry))
-    app.router.add_post("/api/dead/drop", own(ops.orders.drop))
-    app.router.add_post("/api/replay", own(ops.orders.replay))
+    for path, ask in (("/healthz", ops.healthz), ("/readyz", ops.readyz), ("/metrics", own(ops.metrics))):
+        app.router.add_get(path, ask, expect_handler=go_on)
+    for path, order in (
+        ("/api/send", ops.send), ("/api/reload", ops.reload), (r"/api/quarantine/{sequence:\d{1,18}}/retry", ops.retry),
+        ("/api/dead/retry", ops.orders.retry), ("/api/dead/drop", ops.orders.drop), ("/api/replay", ops.orders.replay),
+    ):  # fmt: skip
+        app.router.add_post(path, own(order), expect_handler=go_on)
     app.router.add_route("*", "/{path:.*}", deliver, expect_handler=admit_first)
     return app
 
@@ -102,5 +106,6 @@ def _answer(error: ReceiverError) -> web.Response:
 
 
 def _sentence(text: str, status: int, headers: dict[str, str]) -> web.Response:
+    text = text.encode(errors="replace").decode()  # what a stranger sent may be quoted in it
     body = orjson.dumps({"error": text}, option=orjson.OPT_APPEND_NEWLINE)
     return web.Response(body=body, status=status, headers={"Content-Type": "application/json", **headers})

@@ -64,6 +64,7 @@ class Stream:
         self.messages = 0
         self.bytes = 0
         self._rim = rim
+        self._since_s = time.monotonic()
         self._note = note
         self._book = book
         self._key: Key | None = None
@@ -110,7 +111,7 @@ class Stream:
             clean=clean,
             messages=self.messages,
             bytes=self.bytes,
-            duration_s=round(max(0, time.time_ns() - self._note.opened_ns) / 1e9, 3),
+            duration_s=round(time.monotonic() - self._since_s, 3),
         )
         try:
             await asyncio.shield(self._submit_fact("closed", _encode(fact), session.snapshot()))

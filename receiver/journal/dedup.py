@@ -1,4 +1,4 @@
-"""Which deliveries are repeats. Pure: the time comes as an argument.
+"""Which deliveries are repeats. Pure: the time comes as an argument, from the monotonic clock (``clock.steady_ns``).
 
 Two generations bound the memory: lookups see both, and the elder is dropped when the younger is full. A delivery takes
 about 50 bytes of plain columns; as objects in a dictionary it would take 250.
@@ -15,10 +15,11 @@ _DIGEST = struct.Struct("<QQ")
 
 
 class Entry(msgspec.Struct):
-    """The last delivery with a key. ``safe`` is its journal future: a repeat is answered no earlier than it ends."""
+    """The last delivery with a key, and when it came. ``safe`` is its journal future: a repeat is answered no earlier
+    than it ends."""
 
     seq: int
-    received_ns: int
+    at_ns: int
     repeat: int
     safe: "asyncio.Future[None] | None" = None
 
@@ -48,8 +49,8 @@ class Dedup:
         return self._young.find(digest) or self._old.find(digest)
 
     def is_repeat(self, entry: Entry, now_ns: int, *, timed: bool) -> bool:
-        """Whether a delivery that arrives now repeats ``entry``. A clock set back does not make old keys new."""
-        return now_ns - entry.received_ns < (self._window_ns if timed else self._untimed_window_ns)
+        """Whether a delivery of this moment repeats ``entry``. One of before (a retry out of quarantine) may, too."""
+        return abs(now_ns - entry.at_ns) < (self._window_ns if timed else self._untimed_window_ns)
 
     def expect(self, key: bytes, entry: Entry) -> None:
         """Make ``entry``, which is on its way to the disk, the last delivery with this key, until it is settled."""
@@ -81,7 +82,7 @@ class _Generation:
         #: slot -> row + 1; 0: free
         self._slots = array("I", bytes(4 * slots))
         self._high, self._low = array("Q"), array("Q")
-        self._seq, self._received_ns, self._repeat = array("q"), array("q"), array("I")
+        self._seq, self._at_ns, self._repeat = array("q"), array("q"), array("I")
 
     @property
     def full(self) -> bool:
@@ -89,19 +90,19 @@ class _Generation:
 
     def find(self, digest: tuple[int, int]) -> Entry | None:
         row = self._slots[self._slot(digest)] - 1
-        return Entry(self._seq[row], self._received_ns[row], self._repeat[row]) if row >= 0 else None
+        return Entry(self._seq[row], self._at_ns[row], self._repeat[row]) if row >= 0 else None
 
     def put(self, digest: tuple[int, int], entry: Entry) -> None:
         """Insert, or put in the place of what has the same digest."""
         slot = self._slot(digest)
         row = self._slots[slot] - 1
         if row >= 0:
-            self._seq[row], self._received_ns[row], self._repeat[row] = entry.seq, entry.received_ns, entry.repeat
+            self._seq[row], self._at_ns[row], self._repeat[row] = entry.seq, entry.at_ns, entry.repeat
             return
         self._high.append(digest[0])
         self._low.append(digest[1])
         self._seq.append(entry.seq)
-        self._received_ns.append(entry.received_ns)
+        self._at_ns.append(entry.at_ns)
         self._repeat.append(entry.repeat)
         self._slots[slot] = len(self._seq)
 

@@ -19,6 +19,7 @@ import structlog
 
 from receiver.errors import DiskFull, JournalUnavailable
 from receiver.journal.chain import Link
+from receiver.journal.clock import steady_ns
 from receiver.journal.segment import SUFFIX, Segment, file_bytes, is_damage, is_full, remove
 from receiver.journal.shelf import Shelf
 from receiver.journal.tail import Tail
@@ -71,6 +72,8 @@ class Lane(Shelf):
         self._untold, self._told_s = 0, 0.0
         self._closers: list[threading.Thread] = []
         self.head, self._segment = self._open_folder()
+        #: when files that are not written to any more were written last, on the monotonic clock
+        self._written_ns = {path: steady_ns(_written_ns(path)) for path in self._paths}
         self.tail = Tail(limits.tail_bytes, self.head)
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name=f"journal-{name}", daemon=True)
@@ -228,6 +231,7 @@ class Lane(Shelf):
             old, self._segment = self._segment, segment
             self._paths.append(path)
         if old is not None:
+            self._written_ns[old.path] = time.monotonic_ns()
             self._closers = [closer for closer in self._closers if closer.is_alive()]
             closer = threading.Thread(target=self._close_segment, args=(old,), name=f"journal-{self.name}-fold")
             self._closers.append(closer)
@@ -257,14 +261,18 @@ class Lane(Shelf):
 
     # ---- in any thread
 
-    def trim(self, now_s: float, cursors: Mapping[str, int]) -> tuple[int, dict[str, int]]:
-        """Delete the oldest closed files that are beyond size or age. How many, and what each cursor lost by it."""
+    def trim(self, cursors: Mapping[str, int]) -> tuple[int, dict[str, int]]:
+        """Delete the oldest closed files that are beyond size or age. How many, and what each cursor lost by it.
+
+        Age is what the monotonic clock says: a wall clock that is set forward makes nothing old.
+        """
+        now_ns = time.monotonic_ns()
         paths = self._paths_from(0)
         sizes = [file_bytes(path) for path in paths]
         total, removed = sum(sizes), 0
         lost: dict[str, int] = dict.fromkeys(cursors, 0)
         for path, size, follower in zip(paths, sizes, paths[1:], strict=False):
-            if total <= self._limits.max_bytes and now_s - _written_s(path) <= self._limits.max_age_s:
+            if total <= self._limits.max_bytes and self._age_s(path, now_ns) <= self._limits.max_age_s:
                 break
             for name, cursor in cursors.items():
                 with contextlib.suppress(sqlite3.Error):  # retention goes on whether it can be counted or not
@@ -272,15 +280,19 @@ class Lane(Shelf):
             with self._lock:
                 self._paths.remove(path)
             remove(path)
+            self._written_ns.pop(path, None)
             total -= size
             removed += 1
         return removed, lost
 
+    def _age_s(self, path: Path, now_ns: int) -> float:
+        return (now_ns - self._written_ns.get(path, now_ns)) / 1e9
 
-def _written_s(path: Path) -> float:
-    """When a file or its WAL was last written, in seconds since the epoch."""
+
+def _written_ns(path: Path) -> int:
+    """When a file or its WAL was last written, in nanoseconds since the epoch."""
     times = []
     for part in (path, path.with_name(path.name + "-wal")):
         with contextlib.suppress(FileNotFoundError):
-            times.append(part.stat().st_mtime)
-    return max(times, default=0.0)
+            times.append(part.stat().st_mtime_ns)
+    return max(times, default=0)

@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from receiver.journal.base import EVENTS, MEDIA, QUARANTINE
+from receiver.journal.clock import steady_ns
 from receiver.journal.dedup import Dedup, Entry
 from receiver.journal.lane import Lane, LaneLimits
 from receiver.record import Record
@@ -106,7 +107,7 @@ class SqliteJournal:
     def recall(self, entries: int, dedup: Dedup) -> None:
         """Fill ``dedup`` with the newest keys on disk. For the start: it reads files on the calling thread."""
         for key, seq, received_ns, repeat in self.lanes[EVENTS].newest_keys(entries):
-            dedup.remember(key, Entry(seq, received_ns, repeat))
+            dedup.remember(key, Entry(seq, steady_ns(received_ns), repeat))
 
     def positions(self, *, media: bool) -> int:
         """Sequence numbers committed since start in the lanes that a reader wants."""
@@ -124,7 +125,7 @@ class SqliteJournal:
         lost: dict[str, int] = {}
         readers = {EVENTS: cursors, MEDIA: media_cursors, QUARANTINE: {}}
         for name, lane in self.lanes.items():
-            removed, missed = await asyncio.to_thread(lane.trim, time.time(), readers[name])
+            removed, missed = await asyncio.to_thread(lane.trim, readers[name])
             if removed:
                 log.info("journal.trimmed", lane=name, files=removed)
             for reader, count in missed.items():

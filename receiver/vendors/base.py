@@ -51,7 +51,8 @@ class Vendor(Protocol):
     ) -> Signature:
         """Check the signature of the raw ``body``. ``headers`` have lower-case names. ``now_s`` = None: age unchecked.
 
-        Raises ``BadSignature``; ``Unauthorized`` where a signature is missing and the vendor always sends one.
+        Raises ``BadSignature``, ``StaleSignature`` where only its time does not fit; ``Unauthorized`` where a signature
+        is missing and the vendor always sends one.
         """
 
     def decode(self, record: Record) -> Decoded:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from receiver.delivery import replay as replay_module
 from receiver.delivery.replay import Replay, ReplayOrder
 from receiver.errors import Malformed
 from receiver.journal.base import EVENTS, MEDIA
@@ -242,6 +243,23 @@ async def test_paced_keeps_the_spacing(tmp_path: Path) -> None:
     assert sink.batches == [["0", "1"], ["2"], ["3"]]
     waits = [after - before for before, after in zip(sink.at_s, sink.at_s[1:], strict=False)]
     assert waits[0] >= 0.03 and waits[1] >= 0.08
+
+
+async def test_a_clock_that_was_set_does_not_stop_a_paced_replay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten years on and back again are a pause of an hour at most, and none."""
+    monkeypatch.setattr(replay_module, "_MOST_PAUSE_S", 0.1)
+    sink = FakeSink()
+    async with house(tmp_path) as here, asyncio.TaskGroup() as group:
+        here.work(group, "s", sink)
+        for number, at_s in enumerate((0, 315_360_000, 1, 2)):
+            await put(here, str(number), at_s)
+        await had(here)
+        sink.batches.clear()
+        await replay(here, speed=100.0)
+        await here.drained()
+    assert [one for batch in sink.batches for one in batch] == ["0", "1", "2", "3"]
 
 
 @pytest.mark.parametrize(

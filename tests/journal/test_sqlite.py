@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -195,13 +196,36 @@ async def test_retention_by_age(tmp_path: Path) -> None:
         for _ in range(5):
             await journal.submit(record(bytes(2000)))
         await fold(journal)
-        files = sorted((tmp_path / EVENTS).glob("*.db"))
-        for path in files[:2]:
-            os.utime(path, (1, 1))
-            for wal in path.parent.glob(path.name + "-wal"):
-                os.utime(wal, (1, 1))
+    files = sorted((tmp_path / EVENTS).glob("*.db"))
+    for path in files[:2]:
+        os.utime(path, (1, 1))
+        for wal in path.parent.glob(path.name + "-wal"):
+            os.utime(wal, (1, 1))
+    async with opened(tmp_path, segment_bytes=1000, max_age_s=3600) as journal:
         await journal.trim({}, {})
         assert sorted((tmp_path / EVENTS).glob("*.db")) == files[2:]
+
+
+@pytest.mark.parametrize("jump_s", [-400 * 86_400, 400 * 86_400])
+async def test_a_clock_that_is_set_makes_nothing_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump_s: int
+) -> None:
+    """Age is what has really passed: files of this run and of the last one stay, and go when their time has come."""
+    async with opened(tmp_path, segment_bytes=1000, max_age_s=3600) as journal:
+        await journal.submit(record(bytes(2000)))
+    async with opened(tmp_path, segment_bytes=1000, max_age_s=3600) as journal:
+        for _ in range(2):
+            await journal.submit(record(bytes(2000)))
+        wall_s, steady_ns = time.time, time.monotonic_ns
+        monkeypatch.setattr(time, "time", lambda: wall_s() + jump_s)
+        monkeypatch.setattr(time, "time_ns", lambda: int((wall_s() + jump_s) * 1e9))
+        for _ in range(2):
+            await journal.submit(record(bytes(2000)))
+        await journal.trim({}, {})
+        assert len(list((tmp_path / EVENTS).glob("*.db"))) == 5
+        monkeypatch.setattr(time, "monotonic_ns", lambda: steady_ns() + 3601 * 10**9)
+        await journal.trim({}, {})
+        assert len(list((tmp_path / EVENTS).glob("*.db"))) == 1
 
 
 async def fold(journal: SqliteJournal) -> None:
@@ -280,12 +304,12 @@ async def test_keys_are_remembered_across_a_restart(tmp_path: Path) -> None:
     """A delivery repeated after a restart is still a repeat."""
     async with opened(tmp_path, segment_bytes=1) as journal:
         for name in (b"k1", b"k2", b""):
-            await journal.submit(record(key=name, received_ns=5))
+            await journal.submit(record(key=name, received_ns=time.time_ns()))
     async with opened(tmp_path) as journal:
         dedup = Dedup(10, 60, 10)
         journal.recall(10, dedup)
         entry = dedup.find(b"k1")
-        assert entry is not None and dedup.is_repeat(entry, 6, timed=True)
+        assert entry is not None and dedup.is_repeat(entry, time.monotonic_ns(), timed=True)
         assert dedup.find(b"k2") and not dedup.find(b"")
 
 

@@ -124,6 +124,14 @@ async def test_rotation_by_age_is_by_time_of_arrival(tmp_path: Path, size: int) 
     ]
 
 
+async def test_a_clock_set_back_does_not_keep_a_file_open(tmp_path: Path) -> None:
+    """Further before a file's first line than ``rotate_s`` is as old as further behind it."""
+    times = [START_NS + shift_s * 10**9 for shift_s in (0, 1, -3600 * 8, 3 - 3600 * 8)]
+    events = [make_event(number, received_ns=at_ns) for number, at_ns in enumerate(times, 1)]
+    await deliver(tmp_path, events, rotate_s=4, compress="none")
+    assert names(tmp_path / "events") == ["2026-11-21.jsonl", closed_name("2026-11-21", 2)]
+
+
 async def test_closed_files_are_compressed(tmp_path: Path) -> None:
     """The plain file goes when the compressed one is complete; nothing else stays."""
     sink = file_sink(tmp_path, rotate_bytes=1000)

@@ -7,7 +7,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from receiver.errors import BadSignature
+from receiver.errors import BadSignature, StaleSignature
 from receiver.events import parse_time
 from receiver.vendors.base import Signature
 from receiver.vendors.signing import fits_any, hmac_sha256, strict_hex, within_window
@@ -23,7 +23,8 @@ def verify(headers: Mapping[str, str], body: bytes, *, secrets: Sequence[str], n
     """Check the raw ``body`` against any of ``secrets``; header names are lower-case, ``now_s`` = None: age unchecked.
 
     Without secrets a signature cannot be checked: ``unsigned``. Raises ``BadSignature`` where one is shown that does
-    not fit, is written otherwise than above (a header given twice, too), or where the timestamp is unreadable or old.
+    not fit, is written otherwise than above (a header given twice, too), or where the timestamp is unreadable;
+    ``StaleSignature`` where it is old.
     """
     shown = headers.get(SIGNATURE_HEADER)
     usable = [secret for secret in secrets if secret]
@@ -51,4 +52,4 @@ def _check_age(text: str | None, now_s: float | None) -> None:
     if moment_ns is None:
         raise BadSignature(f"{TIMESTAMP_HEADER} is not an ISO 8601 time")
     if now_s is not None and not within_window(moment_ns / 1e9, now_s, TOLERANCE_S):
-        raise BadSignature(f"{TIMESTAMP_HEADER} is more than {TOLERANCE_S:.0f} s away from now")
+        raise StaleSignature(f"{TIMESTAMP_HEADER} is more than {TOLERANCE_S:.0f} s away from now")
