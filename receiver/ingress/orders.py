@@ -25,7 +25,7 @@ Order = TypeVar("Order")
 
 
 class _Numbers(msgspec.Struct, forbid_unknown_fields=True):
-    numbers: list[Annotated[int, msgspec.Meta(ge=1, lt=1 << 63)]]
+    numbers: list[Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1)]]
 
 
 class Orders:
