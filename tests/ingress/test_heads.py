@@ -22,7 +22,7 @@ def request(line: bytes, *headers: bytes, body: bytes = _BODY) -> bytes:
     return b"\r\n".join(head) + b"\r\n\r\n" + body
 
 
-_REPLAY = b'{"sink":"file","from_ns":-9223372036854775809,"to_ns":9223372036854775808,"speed":1e-320}'
+_REPLAY = b'{"sink":"file","from_ns":-9223372036854775809,"to_ns":9223372036854775808}'
 _ADMIN = b"Authorization: Bearer adm"
 #: name -> request, and the statuses that it may get
 HEADS: dict[str, tuple[bytes, str]] = {
