@@ -22,7 +22,7 @@ from receiver.journal.chain import Link
 from receiver.journal.clock import steady_ns
 from receiver.journal.segment import SUFFIX, Segment, file_bytes, is_damage, is_full, remove
 from receiver.journal.shelf import Shelf
-from receiver.journal.tail import Tail
+from receiver.journal.tail import Tail, memory_bytes
 from receiver.record import Record
 
 log = structlog.get_logger()
@@ -30,7 +30,7 @@ _CLOSE = None
 _PROBE = "probe"
 _Item = tuple[Record, asyncio.Future[None]]
 _GROUP_RECORDS = 4096
-_GROUP_BYTES = 16 << 20
+_GROUP_BYTES = 4 << 20
 #: the same failure is told once in so many seconds
 _TELL_S = 10.0
 
@@ -43,7 +43,8 @@ class LaneLimits(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: int = 8 << 30
     max_age_s: float = 7 * 86400
     tail_bytes: int = 8 << 20
-    pending_bytes: int = 32 << 20
+    #: memory for what waits for the writer: beyond it there is no room
+    pending_bytes: int = 8 << 20
 
 
 class Lane(Shelf):
@@ -60,7 +61,7 @@ class Lane(Shelf):
         self._changed = changed
         self._queue: queue.SimpleQueue[_Item | str | None] = queue.SimpleQueue()
         self._pending: deque[int] = deque()
-        self._pending_bytes = 0
+        self._pending_bytes = self._pending_memory_bytes = 0
         self._room = asyncio.Event()
         self._room.set()
         self._idle = asyncio.Event()
@@ -87,14 +88,15 @@ class Lane(Shelf):
         self._pending.append(record.seq)
         self._idle.clear()
         self._pending_bytes += len(record.payload)
-        if self._pending_bytes > self._limits.pending_bytes:
+        self._pending_memory_bytes += memory_bytes(record)
+        if self._pending_memory_bytes > self._limits.pending_bytes:
             self._room.clear()
         self._queue.put((record, future))
         return future
 
     async def room(self) -> None:
-        """Return when less than ``pending_bytes`` wait for the writer."""
-        if self._pending_bytes > self._limits.pending_bytes:
+        """Return when what waits for the writer takes less memory than ``pending_bytes``."""
+        if self._pending_memory_bytes > self._limits.pending_bytes:
             await self._room.wait()
 
     def probe(self) -> None:
@@ -129,6 +131,7 @@ class Lane(Shelf):
         for record, future in group:
             self._pending.popleft()
             self._pending_bytes -= len(record.payload)
+            self._pending_memory_bytes -= memory_bytes(record)
             if error is None:
                 self.head = record.last_seq
                 self.positions += record.count
@@ -138,7 +141,7 @@ class Lane(Shelf):
             elif not future.done():
                 future.set_exception(kind(f"journal lane {self.name}: {error}"))
                 future.exception()  # nobody may be waiting: that is no fault of theirs
-        if self._pending_bytes <= self._limits.pending_bytes:
+        if self._pending_memory_bytes <= self._limits.pending_bytes:
             self._room.set()
         if not self._pending:
             self._idle.set()
