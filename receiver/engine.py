@@ -29,7 +29,7 @@ from receiver.journal.dedup import Dedup
 from receiver.journal.sqlite import SqliteJournal
 from receiver.journal.state import State
 from receiver.plugins import Made
-from receiver.resources import lane_limits, lock
+from receiver.resources import give_back_memory, lane_limits, lock
 from receiver.settings import Settings
 from receiver.telemetry.ledger import Ledger
 from receiver.telemetry.metrics import Gauge
@@ -77,7 +77,8 @@ class Engine:
         for name in self.workers:
             await self._start_worker(name)
         watch = watch_disk(self.settings.data_dir, self.journal, self.shedding)
-        self._background = [self._tasks.create_task(part) for part in (self._flush(), self._trim(), watch)]
+        parts = (self._flush(), self._trim(), watch, give_back_memory())
+        self._background = [self._tasks.create_task(part) for part in parts]
         streams = StreamBook(self.settings.server.resume_s)
         await close_lost_streams(self.state, self.journal, streams)
         self.rim = Rim(self.intake, streams, MediaGather(_GATHER_S), self.state)

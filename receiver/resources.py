@@ -1,5 +1,7 @@
-"""What the settings mean for the machine: the journal's limits, the lock of the data folder, TLS. No wiring."""
+"""What the settings mean for the machine: the journal's limits, the lock of the data folder, TLS, memory. No wiring."""
 
+import asyncio
+import ctypes
 import fcntl
 import os
 import ssl
@@ -8,6 +10,9 @@ from pathlib import Path
 from receiver.errors import ConfigError
 from receiver.journal.lane import LaneLimits
 from receiver.settings import Settings
+
+#: between two times that free memory is handed back; each takes some milliseconds of a thread
+_GIVE_BACK_S = 10.0
 
 
 def lane_limits(settings: Settings) -> dict[str, LaneLimits]:
@@ -36,6 +41,15 @@ def lock(data_dir: Path) -> int:
             f"data_dir: found {data_dir} in use by another receiver, allowed a folder of its own"
         ) from None
     return descriptor
+
+
+async def give_back_memory() -> None:
+    """Hand back to the system, for ever, what the C library keeps of free memory: glibc keeps what a burst took, for
+    each of its threads. Ends at once where the library has no such call."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    while trim is not None:
+        await asyncio.sleep(_GIVE_BACK_S)
+        await asyncio.to_thread(trim, 0)
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
