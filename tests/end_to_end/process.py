@@ -14,7 +14,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,11 @@ class Server:
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
             await self._process.wait()
+
+    def terminate(self) -> None:
+        """SIGTERM, without waiting for anything."""
+        if self._process is not None and self._process.returncode is None:
+            self._process.terminate()
 
     async def stop(self) -> int:
         """SIGTERM; the exit status."""
@@ -153,16 +158,20 @@ def free_port() -> int:
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:
+    """All that :func:`each_event` gives, at once."""
+    return list(each_event(folder))
+
+
+def each_event(folder: Path) -> Iterator[dict[str, Any]]:
     """Events in the files of a file sink, closed and compressed ones too, in order; each line has to be whole."""
     files = {path.name.removesuffix(".gz"): path for path in folder.glob("*.jsonl.gz")}
     files |= {path.name: path for path in folder.glob("*.jsonl")}  # whole until the compressed one is
-    lines: list[dict[str, Any]] = []
     for name in sorted(files, key=_age):
         path = files[name]
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
         assert content.endswith(b"\n") or not content, f"{path.name} ends in a torn line"
-        lines += [msgspec.json.decode(line) for line in content.splitlines()]
-    return lines
+        for line in content.splitlines():
+            yield msgspec.json.decode(line)
 
 
 def _age(name: str) -> str:
