@@ -166,13 +166,21 @@ class Running:
             for one in listening:
                 one.close()
         log.info("server.handing_over", to=successor.pid)
-        await self.receiver.let_go(successor)
         try:
+            await self.receiver.let_go(successor)
             await successor.go()
-        except ReceiverError:
-            await self.receiver.take_back()
+        except Exception:
+            await self._take_back()
+            successor.give_back(self.receiver.intake)
             raise
         return successor
+
+    async def _take_back(self) -> None:
+        """Raises ``RuntimeError``, which ends the process, so that a supervisor starts it anew."""
+        try:
+            await self.receiver.take_back()
+        except Exception as error:
+            raise RuntimeError("the journal was given up and cannot be opened again") from error
 
     async def _follow(self, successor: Successor, tasks: asyncio.TaskGroup, leaving: Callable[[float], None]) -> None:
         """Serve the connections that are left, then be gone, or be the stub where a supervisor looks at this one."""

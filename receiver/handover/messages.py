@@ -85,6 +85,8 @@ class Line:
 
     def say(self, message: Message) -> None:
         """Send, without waiting; whoever is gone does not hear it."""
+        if self._writer.is_closing():
+            return
         packed = _encode(message)
         self._writer.write(_LENGTH.pack(len(packed)) + packed)
 

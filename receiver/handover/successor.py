@@ -16,7 +16,7 @@ import structlog
 from receiver.errors import ConfigError, JournalUnavailable
 from receiver.handover.messages import Answer, Go, Line, Message, Prepared, Problem, Serving, Take
 from receiver.handover.predecessor import VARIABLE, Inheritance
-from receiver.ingress.intake import Fate, Outcome
+from receiver.ingress.intake import Fate, Outcome, Takes
 from receiver.record import Record
 from receiver.telemetry.ledger import Intake as Book
 
@@ -41,7 +41,11 @@ class Successor:
         self._line = line
         self._numbers = itertools.count()
         self._asked: dict[int, asyncio.Future[Answer]] = {}
+        #: deliveries that came before it has the journal
+        self._early: list[Take] | None = []
         self._gone = ""
+        #: who takes deliveries where this one never came up
+        self._instead: Takes | None = None
 
     @classmethod
     async def start(cls, listening: Sequence[socket.socket], leash: socket.socket, *, activated: bool) -> "Successor":
@@ -65,6 +69,9 @@ class Successor:
         """Give it the journal; return when it serves."""
         self._line.say(Go())
         await self._expect(Serving, _TAKE_OVER_S)
+        early, self._early = self._early or [], None
+        for take in early:
+            self._line.say(take)
 
     async def attend(self) -> None:
         """Pass its answers on, until it hangs up. Run it from ``go`` on."""
@@ -73,6 +80,12 @@ class Successor:
             if asked is not None and not asked.done():
                 asked.set_result(answer)
         self._lost("the process that has taken over is gone")
+
+    def give_back(self, instead: Takes) -> None:
+        """It did not come up: what waits for it goes to ``instead``."""
+        self._instead = instead
+        self._early = None
+        self._lost("")
 
     def close(self) -> None:
         """Nothing more comes from here."""
@@ -96,13 +109,18 @@ class Successor:
             raise JournalUnavailable(self._gone)
         number = next(self._numbers)
         asked = self._asked[number] = asyncio.get_running_loop().create_future()
-        self._line.say(
-            Take(
-                number=number, vendor=record.vendor, endpoint=record.endpoint, payload=record.payload,
-                received_ns=record.received_ns, subject=record.subject, headers=record.headers, reason=reason,
-            )
+        take = Take(
+            number=number, vendor=record.vendor, endpoint=record.endpoint, payload=record.payload,
+            received_ns=record.received_ns, subject=record.subject, headers=record.headers, reason=reason,
         )  # fmt: skip
+        if self._early is None:
+            self._line.say(take)
+        else:
+            self._early.append(take)
         answer = await asked
+        if self._instead is not None:
+            other = self._instead
+            return await (other.quarantine(record, reason, book) if reason else other.accept(record, book))
         if answer.failed:
             book.failed += 1
             raise JournalUnavailable(answer.failed)

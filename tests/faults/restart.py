@@ -19,7 +19,7 @@ from tests.faults.load import Audio, Callbacks, body, quantile_ms
 from tests.faults.oracle import FarSide, balance, judge
 
 SINKS = '[sinks.file]\ntype = "file"\n\n[sinks.other]\ntype = "file"\npath = "other/{date}.jsonl"\n'
-_RATE = 150.0
+_RATE = 400.0
 _PATH = "/meetstream/default"
 
 
