@@ -161,6 +161,9 @@ class Lane(Shelf):
                 error = str(problem)
                 if not full:  # a transaction without space is undone and leaves the file sound
                     self._drop_broken_segment()
+            except Exception as fault:  # one of ours; who comes next must still find a writer
+                log.exception("journal.commit.fault", lane=self.name, records=len(group))
+                error = f"{type(fault).__name__}, see the log"
             self._loop.call_soon_threadsafe(self._committed, group, error, full)
         if self._segment is not None:
             self._close_segment(self._segment)

@@ -45,15 +45,28 @@ _decode = msgspec.msgpack.Decoder(_Meta).decode
 def encode_row(record: Record) -> Row:
     """A record as a row of the table."""
     seq, key, payload = record.seq, record.key, record.payload
-    packed = _encode(
-        _Meta(
-            record.vendor, record.endpoint, record.kind, record.received_ns, record.count, record.channel,
-            record.connection, record.subject, record.headers, record.repeat, record.state, record.reason,
-            record.prev, record.place,
-        )
+    meta = _Meta(
+        record.vendor, record.endpoint, record.kind, record.received_ns, record.count, record.channel,
+        record.connection, record.subject, record.headers, record.repeat, record.state, record.reason,
+        record.prev, record.place,
     )  # fmt: skip
+    try:
+        packed = _encode(meta)
+    except UnicodeEncodeError:
+        packed = _encode(_sendable(meta))
     about = crc32(packed, seq & _LOW)
     return seq, key, _HEAD.pack(_MARK, about, crc32(payload, about)) + packed, payload
+
+
+def _sendable(meta: _Meta) -> _Meta:
+    """With ``?`` for each lone surrogate: a stranger's text, which must not cost the record, nor those beside it."""
+
+    def clean(text: str) -> str:
+        return text.encode(errors="replace").decode()
+
+    headers = tuple((clean(name), clean(value)) for name, value in meta.headers)
+    names = ("channel", "connection", "subject", "reason")
+    return msgspec.structs.replace(meta, headers=headers, **{name: clean(getattr(meta, name)) for name in names})
 
 
 def decode_row(row: Row) -> Record:

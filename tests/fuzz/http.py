@@ -18,9 +18,10 @@ from unittest.mock import patch
 import structlog
 from aiohttp.http_exceptions import HttpProcessingError
 
-from receiver import app
+from receiver import app, engine
 from receiver.app import Receiver
 from receiver.journal.base import EVENTS, QUARANTINE
+from receiver.journal.row import encode_row
 from receiver.journal.sqlite import SqliteJournal
 from receiver.journal.state import State
 from receiver.record import Record
@@ -42,13 +43,14 @@ _HANG_S = 5.0
 
 
 class _Journal(SqliteJournal):
-    """Takes everything and keeps nothing; what it is given must decode, later, to what was decoded live."""
+    """Takes everything and keeps nothing; what it is given must have a row, and decode later to what it did live."""
 
     _numbers = 0
 
     def submit(self, record: Record, lane: str = EVENTS) -> "asyncio.Future[None]":
         self._numbers += record.count
         record.seq = self._numbers
+        encode_row(record)
         if lane != QUARANTINE:
             assert record.events is None or decode_record(record).events == record.events
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -132,8 +134,8 @@ class _Ingress:
         # aiohttp lingers for a second even where the peer is gone
         with (
             patch.object(app, "_LINGER_S", 0.01),
-            patch.object(app, "SqliteJournal", _Journal),
-            patch.object(app, "State", _State),
+            patch.object(engine, "SqliteJournal", _Journal),
+            patch.object(engine, "State", _State),
         ):
             self.loop.run_until_complete(self.server.start())
         self._own = asyncio.all_tasks(self.loop)

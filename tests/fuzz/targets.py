@@ -118,6 +118,7 @@ def _requests() -> list[bytes]:
         _HEAD + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n{}",
         b"POST /meetstream/token?token=tok-4711 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}",
         _HEAD.replace(b"default", b"token") + b"X-MeetStream-Signature: sha256=00\r\nContent-Length: 2\r\n\r\n{}",
+        _HEAD + b"X-A: \xff\xed\xa0\x80\r\nContent-Length: 2\r\n\r\n{}",
         b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\nGET /readyz HTTP/1.0\r\n\r\n",
         b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", b"HEAD /meetstream/default HTTP/1.1\r\nHost: x\r\n\r\n",
         _order(b"/api/send", b'{"bot":"b","command":"interrupt"}'), _order(b"/api/quarantine/7/retry", b""),

@@ -132,3 +132,17 @@ async def test_nobody_chooses_his_own_address(tmp_path: Path, header: str) -> No
         codes = [(await call(server, "/meetstream/default/guess", headers=one))[0] for one in shown]
         assert codes == [401] * 3 + [429] * 3
         assert (await call(server, f"/meetstream/default/{TOKEN}", headers=shown[0]))[0] == 200
+
+
+@pytest.mark.parametrize("path", ["/meetstream/default", "/meetstream/default/%ff%ed%a0%80"])
+@pytest.mark.parametrize("body", [_BODY, b"no json"], ids=["accepted", "quarantined"])
+async def test_a_header_that_is_no_utf8_stops_nobody(tmp_path: Path, path: str, body: bytes) -> None:
+    """The delivery is kept, with the header as far as it is text; what comes after it is served."""
+    async with running(tmp_path) as server:
+        line = b"POST %s HTTP/1.1" % path.encode()
+        for _ in range(2):
+            reader, writer = await wire(server.url, request(line, b"X-A: b\xffc\xed\xa0\x80", body=body))
+            assert (await answer(reader))[9:12] == (b"200" if body == _BODY else b"400")
+            writer.close()
+        assert (await call(server))[1] == {"status": "accepted"}
+        assert server.ledger.endpoint("meetstream", "default").balanced

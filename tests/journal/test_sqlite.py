@@ -324,3 +324,26 @@ async def test_a_quarantined_record_can_be_deleted(tmp_path: Path) -> None:
         assert not journal.lanes[QUARANTINE].delete(one.seq)
         left, _ = journal.lanes[QUARANTINE].read_disk(0, journal.head, ALL)
         assert [record.payload for record in left] == [b"2"]
+
+
+async def test_text_that_no_disk_can_hold_costs_nothing(tmp_path: Path) -> None:
+    """Lone surrogates in what a stranger named become question marks; the records beside it are as they were."""
+    async with opened(tmp_path) as journal:
+        bad = record(b"1")
+        bad.subject, bad.reason, bad.headers = "a\udcff", "\ud800", (("x-\udcf1", "b\udcff"),)
+        await asyncio.gather(*(journal.submit(one) for one in (record(b"0"), bad, record(b"2"))))
+    async with opened(tmp_path) as journal:
+        found = await read_all(journal)
+    assert [one.payload for one in found] == [b"0", b"1", b"2"]
+    assert (found[1].subject, found[1].reason, found[1].headers) == ("a?", "?", (("x-?", "b?"),))
+
+
+async def test_a_fault_of_ours_does_not_end_the_writer(tmp_path: Path) -> None:
+    """What cannot be written at all is refused; the next record is on disk."""
+    async with opened(tmp_path) as journal:
+        bad = record(b"1")
+        bad.state = object()  # type: ignore[assignment]  # nothing that a caller could mean
+        with pytest.raises(JournalUnavailable):
+            await asyncio.wait_for(journal.submit(bad), 10)
+        await asyncio.wait_for(journal.submit(record(b"2")), 10)
+        assert journal.error is None
