@@ -26,7 +26,7 @@ from receiver.ingress.streams import StreamBook
 from receiver.journal.base import QUARANTINE
 from receiver.journal.clock import cautious_ns
 from receiver.journal.dedup import Dedup
-from receiver.journal.sqlite import SqliteJournal
+from receiver.journal.sqlite import SqliteJournal, recall_ahead
 from receiver.journal.state import State
 from receiver.plugins import Made
 from receiver.resources import give_back_memory, lane_limits, lock
@@ -49,9 +49,17 @@ class Engine:
         self.ledger = ledger
         self.workers: dict[str, SinkWorker] = {}
         self._sinks = dict(sinks)
+        journal = settings.journal
+        self._dedup = Dedup(journal.dedup_entries, journal.dedup_window_s, journal.dedup_untimed_window_s)
+        self._recalled = 0
         self._stack = AsyncExitStack()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._background: list[asyncio.Task[None]] = []
+
+    def look_ahead(self) -> None:
+        """Read what takes long while another process still has the journal. For a thread, before ``open``."""
+        folder = self.settings.data_dir / "journal"
+        self._recalled = recall_ahead(folder, self.settings.journal.dedup_entries, self._dedup)
 
     async def open(self) -> None:
         """Take the data folder and open the journal. Raises ``ReceiverError``, ``OSError``, ``sqlite3.Error``."""
@@ -63,11 +71,10 @@ class Engine:
         self._stack.push_async_callback(self.state.close)
         self.journal = SqliteJournal(folder, lane_limits(settings), max(self.state.cursors.values(), default=0))
         self._stack.push_async_callback(self.journal.close)
-        dedup = Dedup(journal.dedup_entries, journal.dedup_window_s, journal.dedup_untimed_window_s)
-        self.journal.recall(journal.dedup_entries, dedup)
+        self.journal.recall(journal.dedup_entries, self._dedup, self._recalled)
         marks = Marks(journal.min_free_media_bytes, journal.min_free_transcript_bytes)
         self.shedding = Shedding(marks, self.ledger.shed)
-        self.intake = Intake(self.journal, dedup, decode_record, self.shedding)
+        self.intake = Intake(self.journal, self._dedup, decode_record, self.shedding)
         for name in self._sinks:
             self._make_worker(name)
 

@@ -68,6 +68,8 @@ class Running:
         Raises what ``Receiver.start`` raises.
         """
         predecessor = self._predecessor
+        if predecessor is not None:
+            await asyncio.to_thread(self.receiver.engine.look_ahead)
         if predecessor is not None and not await predecessor.prepared():
             log.warning("server.not_needed")
             return

@@ -76,7 +76,7 @@ def _notes(state: State) -> dict[str, StreamNote]:
 
 def _read_past(journal: SqliteJournal) -> _Past:
     past = _Past({}, {}, set())
-    for record in journal.lanes[EVENTS].newest(_CLOSINGS_BYTES):
+    for record in journal.lanes[EVENTS].newest_facts(_CLOSINGS_BYTES):
         name = record.connection
         if record.kind == "opened":
             resumes = msgspec.json.decode(record.payload, type=StreamOpened).resumes

@@ -12,6 +12,10 @@ from receiver.record import Record
 
 _SELECT = "SELECT seq, key, meta, payload FROM record WHERE seq > ? ORDER BY seq"
 _SELECT_SMALL = "SELECT seq, key, meta, x'' FROM record WHERE seq > ? ORDER BY seq"
+#: the kind stands in the small columns as it is
+_SELECT_FACTS = _SELECT.replace(
+    "seq > ?", "seq > ? AND (instr(meta, CAST('opened' AS BLOB)) OR instr(meta, CAST('closed' AS BLOB)))"
+)
 _LAST = "SELECT seq, key, meta, x'' FROM record ORDER BY seq DESC LIMIT 1"
 _TABLE = ("table", "record", 2, SCHEMA.replace("IF NOT EXISTS ", ""))
 ALL = (1 << 63) - 1
@@ -48,6 +52,13 @@ class SegmentReader:
                 return
             yield record
 
+    def facts(self, after: int) -> Iterator[Record]:
+        """Records behind ``after`` in order that tell of the opening or closing of a stream, as far as possible.
+        The others are passed over without a look at them. Raises ``sqlite3.Error`` for what is no damage."""
+        for record in self._in_order(self._rows(_SELECT_FACTS, after), after, _whole):
+            if record.kind in ("opened", "closed"):
+                yield record
+
     def heads(self, after: int) -> Iterator[Record]:
         """Records behind ``after`` in order without their payloads, as far as they can be read, all of kind
         ``damaged``: for those who count. Raises ``sqlite3.Error`` for what is no damage."""
@@ -63,13 +74,13 @@ class SegmentReader:
                 found = record
         return found
 
-    def keys(self, newest: int) -> list[tuple[bytes, int, int, int]]:
-        """``(key, seq, received_ns, repeat)`` of the ``newest`` records that have a key, oldest first, as far as they
-        can be read. Raises ``sqlite3.Error`` for what is no damage."""
+    def keys(self, newest: int, after: int = 0) -> list[tuple[bytes, int, int, int]]:
+        """``(key, seq, received_ns, repeat)`` of the ``newest`` records behind ``after`` that have a key, oldest first,
+        as far as they can be read. Raises ``sqlite3.Error`` for what is no damage."""
         found: list[tuple[bytes, int, int, int]] = []
-        query = "SELECT seq, key, meta FROM record WHERE length(key) > 0 ORDER BY seq DESC LIMIT ?"
+        query = "SELECT seq, key, meta FROM record WHERE seq > ? AND length(key) > 0 ORDER BY seq DESC LIMIT ?"
         try:
-            for seq, key, meta in self._db.execute(query, (newest,)):
+            for seq, key, meta in self._db.execute(query, (after, newest)):
                 try:
                     found.append((bytes(key), seq, *key_facts(seq, meta)))
                 except msgspec.MsgspecError:  # its repeat will not be known as one, no more than that
@@ -79,6 +90,20 @@ class SegmentReader:
                 raise
         found.reverse()
         return found
+
+    def begin_of_newest(self, limit_bytes: int) -> tuple[int, int]:
+        """A number behind which the newest records lie, about ``limit_bytes`` of payload, and how much that is; 0 where
+        all of the file is less, or where it cannot be told. Raises ``sqlite3.Error`` for what is no damage."""
+        size = 0
+        try:
+            for seq, length in self._db.execute("SELECT seq, ifnull(length(payload), 0) FROM record ORDER BY seq DESC"):
+                size += length
+                if size >= limit_bytes:
+                    return seq - 1, size
+        except sqlite3.Error as problem:
+            if not is_damage(problem):
+                raise
+        return 0, size
 
     def last(self) -> tuple[Record | None, bool]:
         """The last record in the file, and whether nothing behind it is in doubt."""

@@ -71,14 +71,18 @@ class Shelf:
             after = first.seq - 1
         return after
 
-    def newest_keys(self, newest: int) -> list[tuple[bytes, int, int, int]]:
-        """``(key, seq, received_ns, repeat)`` of the newest records with a key, oldest first."""
+    def look(self) -> None:
+        """Find the files and leave them as they are: another process writes them."""
+        self._paths = self._found()
+
+    def newest_keys(self, newest: int, after: int = 0) -> list[tuple[bytes, int, int, int]]:
+        """``(key, seq, received_ns, repeat)`` of the newest records behind ``after`` with a key, oldest first."""
         found: list[tuple[bytes, int, int, int]] = []
-        for path in reversed(self._paths_from(0)):
+        for path in reversed(self._paths_from(after)):
             if len(found) >= newest:
                 break
             with self._reading(path) as reader:
-                found = (reader.keys(newest - len(found)) if reader is not None else []) + found
+                found = (reader.keys(newest - len(found), after) if reader is not None else []) + found
         return found
 
     def positions_behind(self, after: int, upto: int) -> int:
@@ -99,15 +103,27 @@ class Shelf:
         """What the lane takes on disk."""
         return sum(file_bytes(path) for path in self._paths_from(0))
 
+    def newest_facts(self, limit_bytes: int) -> Iterator[Record]:
+        """What the end of the lane, about ``limit_bytes`` of payload, tells of openings and closings; oldest first."""
+        return self._newest_of(limit_bytes, SegmentReader.facts)
+
     def newest(self, limit_bytes: int) -> Iterator[Record]:
-        """Records of the newest files, about ``limit_bytes`` of them at the end of the lane, oldest first."""
-        paths, size = self._paths_from(0), 0
+        """About ``limit_bytes`` of payload at the end of the lane, oldest first."""
+        return self._newest_of(limit_bytes, SegmentReader.read)
+
+    def _newest_of(self, limit_bytes: int, read: Callable[[SegmentReader, int], Iterator[Record]]) -> Iterator[Record]:
+        paths, size, after = self._paths_from(0), 0, 0
         first = len(paths)
         while first > 0 and size < limit_bytes:
             first -= 1
-            size += file_bytes(paths[first])
+            with self._reading(paths[first]) as reader:
+                if reader is not None:
+                    after, found = reader.begin_of_newest(limit_bytes - size)
+                    size += found
         for path in paths[first:]:
-            yield from self._records(path, 0, ALL)
+            with self._reading(path) as reader:
+                if reader is not None:
+                    yield from read(reader, after)
 
     def _walk(self, after: int, read: Callable[[SegmentReader, int], Iterator[Record]]) -> Generator[Record]:
         """Everything behind ``after`` in order; what is missing in between is told and has its stand-in, see ``Chain``.
@@ -189,7 +205,7 @@ class Shelf:
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         sync_directory(self._folder.parent)
-        self._paths = sorted(path for path in self._folder.glob("*" + SUFFIX) if path.stem.isdecimal())
+        self._paths = self._found()
         head, doubtful = 0, True
         for path in list(self._paths):
             doubtful = self._mend(path, mend)
@@ -206,6 +222,9 @@ class Shelf:
             self._newest = self._last_link()
         segment = self._sound(self._paths[-1]) if self._paths and not doubtful else None
         return head if segment is not None or not head else head + _DOUBT, segment
+
+    def _found(self) -> list[Path]:
+        return sorted(path for path in self._folder.glob("*" + SUFFIX) if path.stem.isdecimal())
 
     def _last_link(self) -> Link:
         for path in reversed(self._paths):

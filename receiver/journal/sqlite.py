@@ -16,6 +16,7 @@ from receiver.journal.base import EVENTS, MEDIA, QUARANTINE
 from receiver.journal.clock import steady_ns
 from receiver.journal.dedup import Dedup, Entry
 from receiver.journal.lane import Lane, LaneLimits
+from receiver.journal.shelf import Shelf
 from receiver.record import Record
 
 log = structlog.get_logger()
@@ -104,10 +105,10 @@ class SqliteJournal:
         for lane in self.lanes.values():
             await lane.settle()
 
-    def recall(self, entries: int, dedup: Dedup) -> None:
-        """Fill ``dedup`` with the newest keys on disk. For the start: it reads files on the calling thread."""
-        for key, seq, received_ns, repeat in self.lanes[EVENTS].newest_keys(entries):
-            dedup.remember(key, Entry(seq, steady_ns(received_ns), repeat))
+    def recall(self, entries: int, dedup: Dedup, after: int = 0) -> None:
+        """Fill ``dedup`` with the newest keys on disk behind ``after``. For the start: it reads files on the calling
+        thread."""
+        _recall(self.lanes[EVENTS], entries, dedup, after)
 
     def positions(self, *, media: bool) -> int:
         """Sequence numbers committed since start in the lanes that a reader wants."""
@@ -147,6 +148,20 @@ class SqliteJournal:
             if not waiter.done():
                 waiter.set_result(None)
         self._waiters.clear()
+
+
+def recall_ahead(folder: Path, entries: int, dedup: Dedup) -> int:
+    """Fill ``dedup`` from a journal that another process still writes. The number up to which that is all."""
+    shelf = Shelf(EVENTS, folder / EVENTS)
+    shelf.look()
+    return _recall(shelf, entries, dedup, 0)
+
+
+def _recall(shelf: Shelf, entries: int, dedup: Dedup, after: int) -> int:
+    for key, seq, received_ns, repeat in shelf.newest_keys(entries, after):
+        dedup.remember(key, Entry(seq, steady_ns(received_ns), repeat))
+        after = seq
+    return after
 
 
 def _wanted(media: bool) -> tuple[str, ...]:
