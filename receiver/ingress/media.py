@@ -1,10 +1,14 @@
 """Gathers the media frames of all sockets and hands them to the journal in rows, a few times a hundredth of a second.
 
-One timer for all sockets; when the media lane is behind, rows simply grow until it is not.
+One timer for all sockets. The more of them hold frames, the smaller the rows, so that all together have a ceiling.
 """
 
 import asyncio
 from typing import Protocol
+
+#: a row is handed over when it has so many bytes; those of all sockets together are about so many at most
+_ROW_BYTES, _LEAST_ROW_BYTES = 256 << 10, 16 << 10
+_ALL_BYTES = 16 << 20
 
 
 class HoldsFrames(Protocol):
@@ -19,12 +23,15 @@ class MediaGather:
 
     def __init__(self, gather_s: float) -> None:
         self._gather_s = gather_s
+        #: a row of so many bytes is to be sealed at once
+        self.row_bytes = _ROW_BYTES
         self._dirty: set[HoldsFrames] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def note(self, stream: HoldsFrames) -> None:
         """``stream`` holds frames."""
         self._dirty.add(stream)
+        self.row_bytes = max(_LEAST_ROW_BYTES, min(_ROW_BYTES, _ALL_BYTES // len(self._dirty)))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._gather_s, self.flush)
 

@@ -9,11 +9,13 @@ import asyncio
 import struct
 from collections.abc import Awaitable
 
-from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web
+from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web, web_ws
 
 _NO_STATUS = 1005
 #: codes below 3000 that a peer may tell (RFC 6455, 7.4.1); aiohttp also lets 1006 and 5000 to 65535 through
 _TOLD = frozenset(WSCloseCode) - {WSCloseCode.ABNORMAL_CLOSURE}
+#: aiohttp reads ahead of a socket that is not read from by twice as much, and has no setting for it
+vars(web_ws)["DEFAULT_CHUNK_SIZE"] = 64 << 10
 
 
 class Peer:

@@ -21,7 +21,6 @@ from receiver.telemetry.ledger import Intake as Book
 from receiver.vendors.base import Session
 
 log = structlog.get_logger()
-_ROW_BYTES = 256 << 10
 _encode = msgspec.json.Encoder().encode
 
 
@@ -179,7 +178,7 @@ class Stream:
         self._frames.append((now_ns, message))
         self._frame_events += decoded.events
         self._frames_bytes += size
-        if self._frames_bytes >= _ROW_BYTES:
+        if self._frames_bytes >= self._rim.media.row_bytes:
             self.seal()
         if self._sealed:  # asked once a row: a socket is ahead of a journal that is behind by one row at most
             self._sealed = False

@@ -27,22 +27,31 @@ RECEIVER = (sys.executable, "-m", "receiver")
 #: a busy machine is no failure
 PATIENCE_S = 60.0
 #: no disk is too small for a test, and no machine too busy to drain
-_SERVER = '[server]\nhost = "127.0.0.1"\nport = {port}\ndrain_s = 20.0\n{keys}\n\n[journal]\nmin_free_bytes = 0\n'
+_SERVER = '[server]\nhost = "127.0.0.1"\nport = {port}\ndrain_s = 20.0\n{keys}\n\n[journal]\n{journal}\n'
 
 
 class Server:
     """``receiver serve`` on a config below ``folder``; may be killed and started again, on the same port and data."""
 
     def __init__(
-        self, folder: Path, sections: str, *, port: int = 0, keys: str = "", environ: dict[str, str] | None = None
+        self,
+        folder: Path,
+        sections: str,
+        *,
+        port: int = 0,
+        keys: str = "",
+        journal: str = "min_free_bytes = 0",
+        environ: dict[str, str] | None = None,
+        module: str = "receiver",
     ) -> None:
         """``sections``: TOML, everything but ``data_dir``, ``[server]`` and ``[journal]``. ``port`` 0: any free one.
-        ``keys``: more lines of ``[server]``."""
+        ``keys``: more lines of ``[server]``. ``journal``: lines of ``[journal]``. ``module``: what is run."""
         self.data_dir = folder / "data"
         self.log = folder / "serve.log"
         self.url = ""
         self._config = folder / "receiver.toml"
-        server = _SERVER.format(port=port, keys=keys)
+        server = _SERVER.format(port=port, keys=keys, journal=journal)
+        self._program = sys.executable, "-m", module
         self._config.write_text(f"data_dir = {json.dumps(str(self.data_dir))}\n{server}\n{sections}")
         self._environ = {**os.environ, **(environ or {})}
         self._process: asyncio.subprocess.Process | None = None
@@ -52,7 +61,7 @@ class Server:
         self._logged = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                *RECEIVER, "serve", "--config", str(self._config), stdout=log, stderr=log, env=self._environ
+                *self._program, "serve", "--config", str(self._config), stdout=log, stderr=log, env=self._environ
             )
 
     @property

@@ -22,6 +22,8 @@ from tests.vendors.meetstream_wire import frame
 
 _POST_TIMEOUT_S = 30.0
 _REDIAL_S = 0.05
+#: a server that is slow is not gone: how long opening and closing a socket may take
+_PATIENCE_S = 120.0
 
 
 def body(bot: str, serial: int) -> bytes:
@@ -150,7 +152,10 @@ class Audio:
     async def _bot(self, name: str) -> None:
         while not self._stopping.is_set():
             try:
-                async with connect(f"{self._url}/audio/{name}", compression=None, ping_interval=None) as socket:
+                async with connect(
+                    f"{self._url}/audio/{name}", compression=None, ping_interval=None, open_timeout=_PATIENCE_S,
+                    close_timeout=_PATIENCE_S,
+                ) as socket:  # fmt: skip
                     own: list[int] = []
                     with contextlib.suppress(ConnectionClosed):
                         await self._talk(socket, own)

@@ -300,6 +300,38 @@ async def test_a_lane_asks_for_patience_beyond_its_memory_ceiling(tmp_path: Path
         await asyncio.wait_for(waiting, 5)
 
 
+async def test_those_who_wait_for_room_come_in_turn_and_not_all_at_once(tmp_path: Path) -> None:
+    """A crowd that is let in together writes as many rows as it has heads, far beyond the ceiling."""
+    most, row, crowd = 1 << 20, 64 << 10, 200
+    async with opened(tmp_path, pending_bytes=most) as journal, asyncio.TaskGroup() as tasks:
+        lane, turns, peak = journal.lanes[EVENTS], list[int](), 0
+
+        async def visitor(number: int) -> None:
+            nonlocal peak
+            await journal.room()
+            turns.append(number)
+            journal.submit(record(bytes(row)))
+            peak = max(peak, lane.pending_bytes)
+
+        first = journal.submit(record(bytes(most + row)))
+        gone = tasks.create_task(journal.room())
+        waiting = [tasks.create_task(visitor(number)) for number in range(crowd)]
+        await asyncio.sleep(0)
+        gone.cancel()
+        async with asyncio.timeout(30):
+            await asyncio.gather(first, *waiting)
+    assert turns == sorted(turns) and peak <= 2 * most, f"{peak / most:.1f} times the ceiling"
+
+
+async def test_those_who_have_nothing_to_write_hold_nobody_up(tmp_path: Path) -> None:
+    """They were woken in place of others; those come a moment later, without another commit."""
+    async with opened(tmp_path, pending_bytes=1000) as journal, asyncio.TaskGroup() as tasks:
+        journal.submit(record(bytes(5000)))
+        waiting = [tasks.create_task(journal.room()) for _ in range(50)]
+        async with asyncio.timeout(20):
+            await asyncio.gather(*waiting)
+
+
 async def test_keys_are_remembered_across_a_restart(tmp_path: Path) -> None:
     """A delivery repeated after a restart is still a repeat."""
     async with opened(tmp_path, segment_bytes=1) as journal:
