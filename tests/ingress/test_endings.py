@@ -285,7 +285,7 @@ async def test_a_socket_is_read_no_faster_than_the_journal_writes(tmp_path: Path
         stuck.execute("BEGIN IMMEDIATE")
         sending = asyncio.create_task(_send_numbered(socket, count, size))
         try:
-            await until(lambda: lane.pending_bytes > ceiling, "the journal is behind")
+            await until(lambda: lane._pending_memory_bytes > ceiling, "the journal is behind")
             await asyncio.sleep(0.3)
             assert lane.pending_bytes < ceiling + 600_000 and not sending.done()
         finally:
