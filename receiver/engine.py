@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import structlog
 
 from receiver.delivery.dead import Retry, Tell
+from receiver.delivery.pace import Pace
 from receiver.delivery.replay import Replay, ReplayOrder
 from receiver.delivery.worker import SinkWorker
 from receiver.errors import NotFound
@@ -75,6 +76,7 @@ class Engine:
         marks = Marks(journal.min_free_media_bytes, journal.min_free_transcript_bytes)
         self.shedding = Shedding(marks, self.ledger.shed)
         self.intake = Intake(self.journal, self._dedup, decode_record, self.shedding)
+        self._pace = Pace(lambda: self.journal.head)
         for name in self._sinks:
             self._make_worker(name)
 
@@ -191,7 +193,7 @@ class Engine:
     def _make_worker(self, name: str) -> None:
         (sink, config), book = self._sinks[name], self.ledger.sink(name)
         self.workers[name] = SinkWorker(
-            name, sink, config, journal=self.journal, state=self.state, book=book, decode=decode_record
+            name, sink, config, journal=self.journal, state=self.state, book=book, decode=decode_record, pace=self._pace
         )
 
     async def _start_worker(self, name: str) -> None:

@@ -5,8 +5,10 @@ Forming messages is :mod:`sinks.kafka_message`, librdkafka's settings are :mod:`
 """
 
 import asyncio
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -98,7 +100,7 @@ class KafkaSink:
             found = self._settings.hide(_text(error))
             raise ConfigError(f"sinks.{self._name}.config: found {found}, allowed librdkafka's settings") from None
         try:
-            await asyncio.to_thread(producer.reach, min(OPEN_TIMEOUT_S, self._timeout_s))
+            await self._in_thread(functools.partial(producer.reach, min(OPEN_TIMEOUT_S, self._timeout_s)))
         except KafkaException as error:
             why = producer.trouble or self._settings.hide(_text(error))
             await self.close()
@@ -122,7 +124,15 @@ class KafkaSink:
         """Let go. What is still queued belongs to a ``write`` that did not succeed, so it is dropped."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await asyncio.to_thread(producer.close)
+            await self._in_thread(producer.close)
+
+    async def _in_thread(self, work: Callable[[], None]) -> None:
+        """One of its own: brokers that keep it waiting for seconds hold up nobody in the common pool."""
+        thread = ThreadPoolExecutor(1, thread_name_prefix=f"sink-{self._name}")
+        try:
+            await asyncio.get_running_loop().run_in_executor(thread, work)
+        finally:
+            thread.shutdown(wait=False)
 
     async def _deliver(self, producer: KafkaProducer, events: Sequence[Event], batch: Batch) -> list[Event]:
         """Send ``events``; returns the refused ones. Raises: SinkNotConnected if any has an unknown or failed end."""

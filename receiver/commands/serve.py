@@ -7,6 +7,7 @@ import gc
 import os
 import socket
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,8 @@ log = structlog.get_logger()
 _GRACE_S = 5.0
 #: full collections are rare: with 10,000 connections open, each stops everything for 100 to 200 ms
 _COLLECT = (10_000, 20, 20)
+#: how long a sink's thread may hold the interpreter while a delivery waits for it; Python's own default is 5 ms
+_SWITCH_S = 0.001
 _EPILOG = """\
 examples:
   receiver serve                          defaults: 127.0.0.1:8080, ./receiver-data, sinks stdout and file
@@ -99,6 +102,7 @@ def _run(
 
 async def _serve(make: Callable[[], Running], leash: Leash) -> int:
     gc.set_threshold(*_COLLECT)
+    sys.setswitchinterval(_SWITCH_S)
     running = make()
     settings = running.receiver.settings
     try:

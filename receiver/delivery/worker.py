@@ -5,10 +5,12 @@ it serves one piece of what orders (retry, replay) hand over: a sink has one wri
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 
 import structlog
 
+from receiver.delivery.pace import Pace
 from receiver.delivery.pieces import Piece, Pieces, Refusal
 from receiver.delivery.retry import Backoff
 from receiver.delivery.select import Selection
@@ -43,9 +45,11 @@ class SinkWorker:
         state: State,
         book: SinkBook,
         decode: Callable[[Record], Decoded],
+        pace: Pace | None = None,
         backoff: Backoff = _BACKOFF,
         close_s: float = _CLOSE_S,
     ) -> None:
+        """``pace``: what the sinks of a server have in common, when several catch up."""
         self.name = name
         self.config = config
         self.selection = Selection(config.types, config.subjects)
@@ -53,6 +57,7 @@ class SinkWorker:
         self._state = state
         self._book = book
         self._decode = decode
+        self._pace = pace or Pace(lambda: journal.head)
         self._writer = SinkWriter(name, sink, config, state=state, book=book, backoff=backoff, close_s=close_s)
         self._pieces = Pieces()
         self._live = True
@@ -189,12 +194,26 @@ class SinkWorker:
         piece.events = []
         return 0.0
 
+    async def decoded(self, records: Sequence[Record]) -> list[list[Event] | None]:
+        """Events of each record, ``None`` where no decoder takes it now. What came from disk is decoded, at the pace
+        that all sinks share."""
+        found = [record.events for record in records]
+        waiting = [index for index, events in enumerate(found) if events is None]
+        at = 0
+        while at < len(waiting):
+            async with self._pace.slice() as until_s:
+                while at < len(waiting):
+                    found[waiting[at]] = decode_again(records[waiting[at]], self._decode, self.name)
+                    at += 1
+                    if time.perf_counter() >= until_s:
+                        break
+        return found
+
     async def _deliver(self, records: Sequence[Record]) -> None:
         book, size = self._book, self.config.batch_events
         events: list[Event] = []
         filtered = undecodable = 0
-        for record in records:
-            decoded = record.events if record.events is not None else decode_again(record, self._decode, self.name)
+        for record, decoded in zip(records, await self.decoded(records), strict=True):
             if decoded is None:
                 undecodable += record.count
                 continue

@@ -7,8 +7,10 @@ in the lanes that the reader wants, so one cursor is enough and nothing overtake
 import asyncio
 import heapq
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import structlog
 
@@ -19,7 +21,10 @@ from receiver.journal.lane import Lane, LaneLimits
 from receiver.journal.shelf import Shelf
 from receiver.record import Record
 
+T = TypeVar("T")
 log = structlog.get_logger()
+#: threads that read files; each holds the interpreter while it forms records, so more would not be faster
+_READERS = 2
 
 
 class SqliteJournal:
@@ -33,6 +38,8 @@ class SqliteJournal:
         """
         self.folder = folder
         self._waiters: set[asyncio.Future[None]] = set()
+        #: of its own: what sinks keep waiting in the common pool never holds up a reader
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="journal-read")
         self.lanes = {
             name: Lane(name, folder / name, limits[name], self._wake, chained=name != QUARANTINE)  # deletes on purpose
             for name in (EVENTS, MEDIA, QUARANTINE)
@@ -81,7 +88,7 @@ class SqliteJournal:
         if upto <= after:
             return (), after
         lanes = [self.lanes[name] for name in _wanted(media)]
-        return _merged([await asyncio.to_thread(lane.read_disk, after, upto, limit_bytes) for lane in lanes])
+        return _merged([await self._in_reader(lane.read_disk, after, upto, limit_bytes) for lane in lanes])
 
     async def since(self, received_ns: int, *, media: bool) -> int:
         return min([await asyncio.to_thread(self.lanes[name].since, received_ns) for name in _wanted(media)])
@@ -137,11 +144,15 @@ class SqliteJournal:
         """Commit what waits and close the files."""
         for lane in self.lanes.values():
             await lane.close()
+        self._readers.shutdown(wait=False)
 
     async def _read_lane(self, lane: Lane, after: int, upto: int, limit_bytes: int) -> tuple[list[Record], int]:
         if after >= lane.tail.floor:
             return lane.tail.read(after, upto, limit_bytes)
-        return await asyncio.to_thread(lane.read_disk, after, upto, limit_bytes)
+        return await self._in_reader(lane.read_disk, after, upto, limit_bytes)
+
+    def _in_reader(self, read: Callable[..., T], *arguments: int) -> "asyncio.Future[T]":
+        return asyncio.get_running_loop().run_in_executor(self._readers, read, *arguments)
 
     def _wake(self) -> None:
         for waiter in self._waiters:
