@@ -13,7 +13,7 @@ import itertools
 import json
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tests.end_to_end.process import Server, free_port, read_events, serving
 from tests.faults.base import Options, Report
-from tests.faults.guest import install
+from tests.faults.guest import install, read_lines
 from tests.faults.load import body
 from tests.faults.oracle import FarSide, balance, judge, marked_pcm
 from tests.vendors.meetstream_wire import frame
@@ -95,7 +95,7 @@ async def run(options: Options) -> Report:
             report.figure("caught up, in multiples of real time", f"{HOUR_S / share / took_s:.0f} ({took_s:.1f} s)")
             balance(report, metrics, *LIVE)
         far = {"file": FarSide(read_events(folder / "data" / "events")), "http": http}
-        far |= {name: FarSide(_lines(folder / f"{name}.jsonl")) for name in moods}
+        far |= {name: FarSide(read_lines(folder / f"{name}.jsonl")) for name in moods}
         for name, side in far.items():
             frames = load.frames if name in moods else None
             judge(report, name, side, callbacks=load.texts, frames=frames, once=name != "http")
@@ -230,9 +230,3 @@ async def _http_far_side(port: int) -> AsyncIterator[FarSide]:
     finally:
         with contextlib.suppress(Exception):
             await runner.cleanup()
-
-
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open("rb") as file:
-        for line in file:
-            yield orjson.loads(line)
