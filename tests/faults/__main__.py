@@ -9,6 +9,7 @@ import json
 import sys
 import tempfile
 import time
+import unittest
 from dataclasses import asdict
 from pathlib import Path
 
@@ -35,7 +36,11 @@ def main() -> int:
         print(f"== {name}", flush=True)
         with tempfile.TemporaryDirectory(prefix=f"faults-{name}-", dir=args.work) as folder:
             options = Options(folder=Path(folder), long=args.long, seed=args.seed, rounds=args.rounds, say=_say)
-            reports[name] = report = asyncio.run(run(name, options))
+            try:
+                reports[name] = report = asyncio.run(run(name, options))
+            except unittest.SkipTest as reason:
+                print(f"   SKIPPED: {reason}", flush=True)
+                continue
         print("\n".join(report.lines()))
         print(f"   {'held' if report.holds else 'DID NOT HOLD'}, {report.took_s:.0f} s", flush=True)
     if args.json is not None:

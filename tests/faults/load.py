@@ -38,6 +38,13 @@ def body(bot: str, serial: int) -> bytes:
     )  # fmt: skip
 
 
+def transcript(bot: str, serial: int) -> bytes:
+    """A turn of ``bot``'s live transcript, likewise."""
+    fields = orjson.loads(body(bot, serial))
+    told = {"event": "transcript", "transcript": f"turn {serial}", "speakerName": "A", "is_final": True}
+    return orjson.dumps(told | {key: fields[key] for key in ("bot_id", "timestamp", "custom_attributes")})
+
+
 def quantile_ms(seconds: Sequence[float], share: float) -> float:
     """The value below which ``share`` of ``seconds`` lies, in milliseconds; 0 where there is none."""
     ordered = sorted(seconds)
@@ -63,6 +70,8 @@ class Callbacks:
         self._url = url
         self._rate = rate
         self._keep_alive = keep_alive
+        #: the body of a bot's delivery with a serial number; may be set before ``run``
+        self.make = body
         self._names = [f"{prefix}-{number}" for number in range(bots)]
         self._serial = itertools.count(1)
         self._stopping = asyncio.Event()
@@ -103,7 +112,7 @@ class Callbacks:
     async def _post(self, client: aiohttp.ClientSession, name: str, serial: int) -> None:
         start_s = time.perf_counter()
         try:
-            async with client.post(self._url, data=body(name, serial)) as reply:
+            async with client.post(self._url, data=self.make(name, serial)) as reply:
                 await reply.read()
                 status = reply.status
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -120,7 +129,8 @@ class Audio:
     """``sockets`` bots that send frames of 20 ms, ``rate`` a second each (0: as fast as the server reads), and redial.
 
     ``sent`` are the frames whose connection was closed cleanly: the server has read all of them. Those of one that
-    broke are ``unsure``. ``closings`` counts close codes, ``refusals`` failed attempts to connect.
+    broke, or that was told to come back later (1013), are ``unsure``. ``closings`` counts close codes, ``refusals``
+    failed attempts to connect.
     """
 
     def __init__(self, url: str, *, sockets: int, rate: float = 50.0, prefix: str = "sound") -> None:
@@ -162,7 +172,7 @@ class Audio:
                     await socket.close()
                 code = socket.close_code or 1006
                 self.closings[code] += 1
-                if code == 1006:
+                if code in (1006, 1013):
                     self.unsure[name] += len(own)
                 else:
                     self.sent[name] += own
