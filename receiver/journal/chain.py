@@ -25,7 +25,8 @@ class Chain:
     def __init__(self, after: int, begin: int, place_at: Callable[[int], int] = lambda _: 0) -> None:
         """``begin``: see :meth:`cut`. ``place_at`` tells the place of the last readable record up to a number, 0 where
         there is none."""
-        self._last = after
+        #: the last number that was passed
+        self.last = after
         self._place = 0
         self._place_at = place_at
         self.cut(begin)
@@ -33,8 +34,8 @@ class Chain:
     def cut(self, number: int) -> None:
         """What lies up to ``number`` was taken away on purpose: it is not missing."""
         self._begin = number
-        if number > self._last:
-            self._last, self._place = number, 0
+        if number > self.last:
+            self.last, self._place = number, 0
 
     def step(self, record: Record) -> Record | None:
         """Pass ``record``; what stands for those that are missing before it: kind ``damaged``, with their count.
@@ -42,20 +43,20 @@ class Chain:
         It ends at the last missing record's number, so a cursor is either before all of it or behind all of it.
         """
         gap = None
-        if record.prev > self._last:
+        if record.prev > self.last:
             gap = self._stand_in(record.prev, record.seq, record.place - record.count)
             gap.vendor, gap.endpoint, gap.received_ns = record.vendor, record.endpoint, record.received_ns
-        self._last, self._place = max(self._last, record.last_seq), record.place
+        self.last, self._place = max(self.last, record.last_seq), record.place
         return gap
 
     def end(self, newest: Link) -> Record | None:
         """The same at the end of the lane, whose newest record is known to be ``newest``."""
-        if newest.seq <= self._last:
+        if newest.seq <= self.last:
             return None
         return self._stand_in(newest.seq, newest.last_seq + 1, newest.place)
 
     def _stand_in(self, prev: int, behind: int, place: int) -> Record:
-        known = self._place or self._place_at(self._last)
+        known = self._place or self._place_at(self.last)
         count = max(1, place - known)
         if not known:
             count = min(count, behind - 1 - self._begin)

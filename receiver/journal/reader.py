@@ -43,11 +43,13 @@ class SegmentReader:
                 raise sqlite3.DatabaseError("its schema is damaged") from problem
             raise
 
-    def read(self, after: int, upto: int = ALL) -> Iterator[Record]:
+    def read(self, after: int, upto: int = ALL, *, whole: bool = True) -> Iterator[Record]:
         """Records with ``after < seq <= upto`` in order; kind ``damaged`` stands for one whose payload is not what was
         written. Rows whose number is in doubt and pages that cannot be read are left out and noted in ``damage``.
+        Not ``whole``: without their payloads, all of kind ``damaged``, for those who count.
         Raises ``sqlite3.Error`` for what is no damage."""
-        for record in self._in_order(self._rows(_SELECT, after), after, _whole):
+        rows = self._rows(_SELECT if whole else _SELECT_SMALL, after)
+        for record in self._in_order(rows, after, whole_record if whole else head_record):
             if record.seq > upto:
                 return
             yield record
@@ -55,21 +57,16 @@ class SegmentReader:
     def facts(self, after: int) -> Iterator[Record]:
         """Records behind ``after`` in order that tell of the opening or closing of a stream, as far as possible.
         The others are passed over without a look at them. Raises ``sqlite3.Error`` for what is no damage."""
-        for record in self._in_order(self._rows(_SELECT_FACTS, after), after, _whole):
+        for record in self._in_order(self._rows(_SELECT_FACTS, after), after, whole_record):
             if record.kind in ("opened", "closed"):
                 yield record
-
-    def heads(self, after: int) -> Iterator[Record]:
-        """Records behind ``after`` in order without their payloads, as far as they can be read, all of kind
-        ``damaged``: for those who count. Raises ``sqlite3.Error`` for what is no damage."""
-        return self._in_order(self._rows(_SELECT_SMALL, after), after, _head)
 
     def before(self, number: int) -> Record | None:
         """The last record up to ``number`` whose small columns can be read, without its payload. Looks at all of them:
         who asks has met damage, and a search by number may be led astray by it."""
         found = None
         for row in self._rows(_SELECT_SMALL, 0):
-            record = _head(row)
+            record = head_record(row)
             if record is not None and record.seq <= number and (found is None or record.seq > found.seq):
                 found = record
         return found
@@ -113,7 +110,7 @@ class SegmentReader:
             if not is_damage(problem):
                 raise
         else:
-            newest = None if row is None else _head(row)
+            newest = None if row is None else head_record(row)
             if row is None or newest is not None:
                 return newest, True
         return self.before(ALL), False
@@ -181,7 +178,7 @@ class SegmentReader:
         return True
 
 
-def _whole(row: Row) -> Record | None:
+def whole_record(row: Row) -> Record | None:
     """The record of a row, or what stands for it; ``None`` where its own number may be wrong."""
     try:
         return decode_row(row)
@@ -189,5 +186,6 @@ def _whole(row: Row) -> Record | None:
         return damaged_row(row, str(problem))
 
 
-def _head(row: Row) -> Record | None:
+def head_record(row: Row) -> Record | None:
+    """The same without the payload, always of kind ``damaged``."""
     return damaged_row(row, "")

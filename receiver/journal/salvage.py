@@ -19,7 +19,7 @@ from receiver.journal.segment import SCHEMA, is_damage
 _MAGIC = b"SQLite format 3\x00"
 _WAL_HEADER_BYTES = 32
 _FRAME = struct.Struct(">IIII8x")  # page, size of the database in pages at a commit (else 0), two salts, checksum
-_PAGE_BYTES = 4096
+PAGE_BYTES = 4096
 #: in the wal-index header, which both of its copies begin with: frames that recovery found valid, native byte order
 _MX_FRAME_OFFSET = 16
 #: in the header of a database
@@ -62,15 +62,15 @@ def restore_first_page(path: Path, aside: Path) -> bool:
     """
     raw = path.read_bytes()
     wal = path.with_name(path.name + "-wal")
-    if len(raw) < 2 * _PAGE_BYTES or (wal.exists() and wal.stat().st_size):
+    if len(raw) < 2 * PAGE_BYTES or (wal.exists() and wal.stat().st_size):
         return False
     db = sqlite3.connect(":memory:")
-    db.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+    db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     db.execute(SCHEMA)
-    first = bytearray(db.serialize()[:_PAGE_BYTES])
+    first = bytearray(db.serialize()[:PAGE_BYTES])
     db.close()
-    struct.pack_into(">I", first, _PAGE_COUNT_OFFSET, len(raw) // _PAGE_BYTES)
-    _replace(path, aside, bytes(first) + raw[_PAGE_BYTES:])
+    struct.pack_into(">I", first, _PAGE_COUNT_OFFSET, len(raw) // PAGE_BYTES)
+    _replace(path, aside, bytes(first) + raw[PAGE_BYTES:])
     return True
 
 
@@ -96,10 +96,17 @@ def _lost_frames(path: Path, wal: Path) -> tuple[bytes, list[_Frame]]:
     return raw, [frame for index, frame in numbered if index <= last]
 
 
+def frames_of(log: bytes) -> dict[int, int]:
+    """Where in a log the newest content of each page stands, up to the last commit, whatever the checksums say."""
+    numbered = _frames(log)
+    last = max((index for index, frame in numbered if frame.pages_after_commit), default=0)
+    return {frame.page: frame.offset for index, frame in numbered if index <= last}
+
+
 def _frames(raw: bytes) -> list[tuple[int, _Frame]]:
     """``(number from 1, frame)`` of every whole frame of the log's present generation, whatever its checksum."""
     found: list[tuple[int, tuple[int, int], _Frame]] = []
-    step = _FRAME.size + _PAGE_BYTES
+    step = _FRAME.size + PAGE_BYTES
     for index, offset in enumerate(range(_WAL_HEADER_BYTES, len(raw) - step + 1, step), 1):
         page, pages, *salts = _FRAME.unpack_from(raw, offset)
         found.append((index, (salts[0], salts[1]), _Frame(page, pages, offset + _FRAME.size)))
@@ -136,12 +143,12 @@ def _valid_frames(path: Path) -> int:
 
 def _folded(database: bytes, log: bytes, frames: list[_Frame]) -> bytes:
     """The database with the pages of the log in place."""
-    most = len(database) // _PAGE_BYTES + len(frames) + 1
+    most = len(database) // PAGE_BYTES + len(frames) + 1
     folded = bytearray(database)
     for frame in frames:
         if frame.page > most:  # a flipped bit in the number itself
             continue
-        start = (frame.page - 1) * _PAGE_BYTES
-        folded.extend(bytes(max(0, start + _PAGE_BYTES - len(folded))))
-        folded[start : start + _PAGE_BYTES] = log[frame.offset : frame.offset + _PAGE_BYTES]
+        start = (frame.page - 1) * PAGE_BYTES
+        folded.extend(bytes(max(0, start + PAGE_BYTES - len(folded))))
+        folded[start : start + PAGE_BYTES] = log[frame.offset : frame.offset + PAGE_BYTES]
     return bytes(folded)

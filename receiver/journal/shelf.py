@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 
 from receiver.journal.chain import Chain, Link
+from receiver.journal.leaves import LeafIndex
 from receiver.journal.reader import ALL, SegmentReader
 from receiver.journal.salvage import mend, restore_first_page
 from receiver.journal.segment import (
@@ -44,12 +45,13 @@ class Shelf:
         self._told: set[str] = set()
         #: the newest record on disk
         self._newest = Link()
+        self._leaves = LeafIndex()
 
     def read_disk(self, after: int, upto: int, limit_bytes: int) -> tuple[list[Record], int]:
         """Like ``Tail.read``, from the files. A damaged file is passed over, said in the log."""
         found: list[Record] = []
         size = 0
-        with closing(self._walk(after, SegmentReader.read)) as records:
+        with closing(self._walk(after, whole=True)) as records:
             for record in records:
                 if record.last_seq > upto:
                     break
@@ -88,7 +90,7 @@ class Shelf:
     def positions_behind(self, after: int, upto: int) -> int:
         """How many sequence numbers from behind ``after`` to ``upto`` are taken."""
         total = 0
-        with closing(self._walk(after, SegmentReader.heads)) as records:
+        with closing(self._walk(after, whole=False)) as records:
             for record in records:
                 if record.last_seq > upto:
                     break
@@ -125,39 +127,51 @@ class Shelf:
                 if reader is not None:
                     yield from read(reader, after)
 
-    def _walk(self, after: int, read: Callable[[SegmentReader, int], Iterator[Record]]) -> Generator[Record]:
-        """Everything behind ``after`` in order; what is missing in between is told and has its stand-in, see ``Chain``.
+    def _walk(self, after: int, *, whole: bool) -> Generator[Record]:
+        """Everything behind ``after`` in order. What is missing in between is looked for leaf by leaf; what is not
+        found is told and has its stand-in, see ``Chain``. ``whole``: with payloads.
 
         Retention takes files away from the beginning: what they held is not missing.
         """
         newest = self._newest  # before the files are looked at: more may come meanwhile
         chain = Chain(after, min((int(path.stem) for path in self._paths_from(0)), default=1) - 1, self._place_at)
         gone = False
-        paths = self._paths_from(after)
-        for path in paths:
+        for path in self._paths_from(after):
             if gone:
                 chain.cut(int(path.stem) - 1)
             with self._reading(path) as reader:
                 gone = reader is None and not path.exists()
-                for record in read(reader, after) if reader is not None else ():
-                    gap = chain.step(record)
-                    if gap is not None:
-                        self._tell(path, gap.reason)
-                        yield gap
-                    yield record
-        gap = chain.end(newest)
-        if gap is not None and not gone:
-            self._tell(paths[-1], gap.reason)
+                for record in reader.read(after, whole=whole) if reader is not None else ():
+                    yield from self._linked_up(chain, record.prev, whole=whole)
+                    if record.seq > chain.last:
+                        yield from self._missing(chain.step(record))
+                        yield record
+        if not gone:
+            yield from self._linked_up(chain, newest.seq, whole=whole)
+            yield from self._missing(chain.end(newest))
+
+    def _linked_up(self, chain: Chain, prev: int, *, whole: bool) -> Iterator[Record]:
+        """What the leaves hold behind the last record of ``chain`` up to ``prev``."""
+        if prev <= chain.last:
+            return
+        paths = [path for path in self._paths_from(chain.last) if int(path.stem) <= prev]
+        for path in paths:
+            for record in self._leaves.records(path, chain.last, prev, whole=whole):
+                yield from self._missing(chain.step(record))
+                yield record
+
+    def _missing(self, gap: Record | None) -> Iterator[Record]:
+        if gap is not None:
+            self._tell(self._paths_from(gap.last_seq - 1)[0], gap.reason)
             yield gap
 
     def _place_at(self, number: int) -> int:
         """How many numbers the lane had taken with the last record up to ``number`` that can be read; 0: unknown."""
         for path in reversed(self._paths_from(0)):
-            if int(path.stem) <= number:
-                with self._reading(path) as reader:
-                    record = reader.before(number) if reader is not None else None
-                if record is not None:
-                    return record.place
+            if int(path.stem) > number:
+                continue
+            if (record := self._leaves.last(path, number)) is not None:
+                return record.place
         return 0
 
     def _records(self, path: Path, after: int, upto: int) -> Generator[Record]:

@@ -126,12 +126,19 @@ class Server:
             assert time.monotonic() < deadline_s, f"still waiting: {waiting}"
             await asyncio.sleep(0.05)
 
+    def errors(self) -> list[str]:
+        """Names of what the current process has logged as an error."""
+        return [entry["event"] for entry in self._entries() if entry.get("level") == "error"]
+
     def _said(self, event: str) -> Any:
         """Log lines of the current process with this event name."""
+        return (entry for entry in self._entries() if entry.get("event") == event)
+
+    def _entries(self) -> Iterator[dict[str, Any]]:
         for line in self.log.read_bytes()[self._logged :].splitlines():
             with contextlib.suppress(msgspec.DecodeError):
                 entry = msgspec.json.decode(line)
-                if isinstance(entry, dict) and entry.get("event") == event:
+                if isinstance(entry, dict):
                     yield entry
 
     def _tail(self) -> str:

@@ -5,4 +5,14 @@ module here with a docstring that says what breaks, and ``async def run(options:
 """
 
 #: in the order in which they run; each is a module of this folder
-SCENARIOS: tuple[str, ...] = ("restart", "islands", "memory", "crash", "hostile", "soak", "pressure", "full_disk")
+SCENARIOS: tuple[str, ...] = (
+    "restart",
+    "islands",
+    "memory",
+    "crash",
+    "damage",
+    "hostile",
+    "soak",
+    "pressure",
+    "full_disk",
+)

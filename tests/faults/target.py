@@ -4,9 +4,10 @@ import os
 import tempfile
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -16,16 +17,23 @@ from tests.kafka_reader import read_all
 
 
 class HttpTarget:
-    """Takes every event, and remembers how often it was sent which id."""
+    """Takes every event, and remembers how often it was sent which id. ``down``: it answers 503 and takes nothing."""
 
     def __init__(self) -> None:
         self.url = ""
+        self.down = False
         self.ids: Counter[str] = Counter()
+        #: called with each event
+        self.look: Callable[[dict[str, Any]], None] = lambda event: None
 
     async def take(self, request: web.Request) -> web.Response:
         """Answer 204."""
         body = msgspec.json.decode(await request.read())
-        self.ids.update(event["id"] for event in (body if isinstance(body, list) else [body]))
+        if self.down:
+            return web.Response(status=503)
+        for event in body if isinstance(body, list) else [body]:
+            self.ids[event["id"]] += 1
+            self.look(event)
         return web.Response(status=204)
 
 

@@ -1,0 +1,186 @@
+"""Rows of a damaged file, found leaf by leaf without the tree that leads to them.
+
+One wrong bit in an inner page hides every leaf behind it, and where a search by number leads then depends on where it
+begins. The leaves themselves are whole: each is looked at, and the rows' own checksums say which are what was written.
+File format: https://www.sqlite.org/fileformat2.html, sections 1.5, 1.6 and 2.1.
+"""
+
+import os
+import struct
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from receiver.journal.reader import head_record, whole_record
+from receiver.journal.row import Row
+from receiver.journal.salvage import PAGE_BYTES, frames_of
+from receiver.journal.segment import file_bytes
+from receiver.record import Record
+
+_LEAF = 13
+_HEAD_BYTES = 8
+#: of a row that spills over: most and least bytes that stay in its leaf, and how many go into each further page
+_MOST_LOCAL = PAGE_BYTES - 35
+_LEAST_LOCAL = (PAGE_BYTES - 12) * 32 // 255 - 23
+_SPILL_BYTES = PAGE_BYTES - 4
+_MOST_ROW_BYTES = 64 << 20
+#: of columns that are neither text nor bytes, by kind
+_SIZES = (0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, 0)
+_SHORT = struct.Struct(">H")
+_LONG = struct.Struct(">I")
+
+
+class Cell(NamedTuple):
+    """Where a row stands."""
+
+    seq: int
+    page: int
+    offset: int
+
+
+class Leaves:
+    """The pages of a file and its log. Reads only; any error is ``OSError``."""
+
+    def __init__(self, path: Path) -> None:
+        """Open them. Where one is missing (retention took it, or the log was folded), its pages are."""
+        self._stack = ExitStack()
+        self._file, size = self._open(path)
+        self._log, _ = self._open(path.with_name(path.name + "-wal"))
+        self._count = size // PAGE_BYTES
+        self._logged = frames_of(self._log.read())
+
+    def _open(self, path: Path) -> tuple[BinaryIO, int]:
+        file = self._stack.enter_context((path if path.exists() else Path(os.devnull)).open("rb"))
+        return file, os.fstat(file.fileno()).st_size
+
+    def close(self) -> None:
+        """Let go of the files."""
+        self._stack.close()
+
+    def cells(self) -> list[Cell]:
+        """Every row whose small columns are what was written, by its number."""
+        found: dict[int, Cell] = {}
+        for number in sorted({*range(1, self._count + 1), *self._logged}):
+            page = self._page(number)
+            for offset in _pointers(page):
+                row = self._row(page, offset, whole=False)
+                if row is not None and head_record(row) is not None:
+                    found[row[0]] = Cell(row[0], number, offset)
+        return sorted(found.values())
+
+    def row(self, cell: Cell) -> Row | None:
+        """The row of a cell, with what can be found of its payload."""
+        return self._row(self._page(cell.page), cell.offset, whole=True)
+
+    def _page(self, number: int) -> bytes:
+        at = self._logged.get(number)
+        if at is not None:
+            return os.pread(self._log.fileno(), PAGE_BYTES, at)
+        return os.pread(self._file.fileno(), PAGE_BYTES, (number - 1) * PAGE_BYTES)
+
+    def _row(self, page: bytes, at: int, *, whole: bool) -> Row | None:
+        try:
+            size, at = _varint(page, at)
+            seq, at = _varint(page, at)
+            local = _local_bytes(size)
+            body = page[at : at + local]
+            if local < size <= _MOST_ROW_BYTES and at + local + _LONG.size <= len(page):
+                (spill,) = _LONG.unpack_from(page, at + local)
+                body += self._spilt(spill, (size if whole else PAGE_BYTES) - local)
+            return _columns(seq, body)
+        except (IndexError, struct.error):
+            return None
+
+    def _spilt(self, number: int, most_bytes: int) -> bytes:
+        parts: list[bytes] = []
+        while number and most_bytes > 0:
+            page = self._page(number)
+            if len(page) < PAGE_BYTES:
+                break
+            (number,) = _LONG.unpack_from(page)
+            parts.append(page[4 : 4 + most_bytes])
+            most_bytes -= _SPILL_BYTES
+        return b"".join(parts)
+
+
+class LeafIndex:
+    """Records of any file by their leaves. Where they stand is remembered for the file that was last asked for."""
+
+    def __init__(self) -> None:
+        self._cells: dict[Path, tuple[int, list[Cell]]] = {}
+
+    def records(self, path: Path, after: int, upto: int, *, whole: bool) -> Iterator[Record]:
+        """Records with ``after < seq <= upto`` in order, like ``SegmentReader.read``."""
+        with closing(Leaves(path)) as leaves:
+            cells = self._of(path, leaves)
+            for cell in cells[bisect_right(cells, after, key=_number) : bisect_right(cells, upto, key=_number)]:
+                row = leaves.row(cell)
+                record = None if row is None else whole_record(row) if whole else head_record(row)
+                if record is not None:
+                    yield record
+
+    def last(self, path: Path, upto: int) -> Record | None:
+        """The last record up to a number, without its payload."""
+        with closing(Leaves(path)) as leaves:
+            cells = self._of(path, leaves)
+            index = bisect_right(cells, upto, key=_number)
+            row = leaves.row(cells[index - 1]) if index else None
+        return None if row is None else head_record(row)
+
+    def _of(self, path: Path, leaves: Leaves) -> list[Cell]:
+        size, (known_size, cells) = file_bytes(path), self._cells.get(path, (-1, []))
+        if known_size != size:
+            cells = leaves.cells()
+            self._cells = {path: (size, cells)}
+        return cells
+
+
+def _number(cell: Cell) -> int:
+    return cell.seq
+
+
+def _pointers(page: bytes) -> Iterator[int]:
+    """Offsets where cells of a leaf may stand, also where the page's own count is wrong."""
+    if len(page) < PAGE_BYTES or page[0] != _LEAF:
+        return
+    end = max(_HEAD_BYTES + 2 * _SHORT.unpack_from(page, 3)[0], _SHORT.unpack_from(page, 5)[0])
+    for at in range(_HEAD_BYTES, min(end, PAGE_BYTES) - 1, 2):
+        (offset,) = _SHORT.unpack_from(page, at)
+        if at < offset < PAGE_BYTES:
+            yield offset
+
+
+def _local_bytes(size: int) -> int:
+    if size <= _MOST_LOCAL:
+        return size
+    local = _LEAST_LOCAL + (size - _LEAST_LOCAL) % _SPILL_BYTES
+    return local if local <= _MOST_LOCAL else _LEAST_LOCAL
+
+
+def _columns(seq: int, body: bytes) -> Row | None:
+    """A row of our table: its number stands beside it, and three columns of bytes follow one that holds nothing."""
+    end, at = _varint(body, 0)
+    sizes: list[int] = []
+    while at < end and len(sizes) < 4:
+        kind, at = _varint(body, at)
+        sizes.append(_SIZES[kind] if kind < len(_SIZES) else (kind - 12) // 2)
+    if len(sizes) != 4:
+        return None
+    key_at = end + sizes[0]
+    meta_at = key_at + sizes[1]
+    payload_at = meta_at + sizes[2]
+    return seq, body[key_at:meta_at], body[meta_at:payload_at], body[payload_at : payload_at + sizes[3]]
+
+
+def _varint(raw: bytes, at: int) -> tuple[int, int]:
+    """A number of one to nine bytes, and where it ends. Raises ``IndexError``."""
+    value = 0
+    for _ in range(8):
+        byte = raw[at]
+        at += 1
+        value = value << 7 | byte & 0x7F
+        if byte < 0x80:
+            return value, at
+    return value << 8 | raw[at], at + 1

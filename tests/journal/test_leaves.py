@@ -1,0 +1,75 @@
+"""Rows found without the tree: in whole files the same ones as SQLite gives, in damaged ones what is left."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from receiver.journal.base import EVENTS, MEDIA
+from receiver.journal.leaves import Leaves
+from receiver.journal.sqlite import SqliteJournal
+from tests.journal.test_chain import FIRST, INNER, PAGE, files, limits, numbers, record, write
+
+
+def rows_in(path: Path) -> list[tuple[int, bytes, bytes, bytes]]:
+    """All rows, leaf by leaf."""
+    with closing(Leaves(path)) as leaves:
+        return [row for cell in leaves.cells() if (row := leaves.row(cell)) is not None]
+
+
+def rows_of(path: Path) -> list[tuple[int, bytes, bytes, bytes]]:
+    """All rows, from SQLite."""
+    with closing(sqlite3.connect(path)) as db:
+        return db.execute("SELECT seq, key, meta, payload FROM record ORDER BY seq").fetchall()
+
+
+async def test_they_are_those_of_sqlite(tmp_path: Path) -> None:
+    """Short rows and rows that spill over into further pages, byte for byte."""
+    await write(tmp_path)
+    for path in [*files(tmp_path), *files(tmp_path, MEDIA)]:
+        assert rows_in(path) == rows_of(path) != []
+
+
+@pytest.mark.parametrize("size", [1, 300, 3900, 4000, 4050, 4100, 8000, 8192, 100_000])
+async def test_every_size_of_a_payload(tmp_path: Path, size: int) -> None:
+    """Around the borders at which a row spills."""
+    journal = SqliteJournal(tmp_path, limits(segment_bytes=10_000_000), FIRST - 1)
+    for more in range(60):
+        one = record(1)
+        one.payload, one.events = bytes([more]) * (size + more), None
+        await journal.submit(one)
+    await journal.close()
+    (path,) = files(tmp_path)
+    assert rows_in(path) == rows_of(path)
+
+
+async def test_in_the_log_of_a_killed_server(tmp_path: Path) -> None:
+    """Pages that were never folded into the file."""
+    journal = SqliteJournal(tmp_path / "live", limits(segment_bytes=10_000_000), FIRST - 1)
+    for number in range(50):
+        await journal.submit(record(number))
+    shutil.copytree(tmp_path / "live", tmp_path / "killed")
+    await journal.close()
+    (path,) = files(tmp_path / "killed")
+    found = rows_in(path)
+    assert len(found) == 50 and found == rows_of(path)
+
+
+async def test_without_any_inner_page(tmp_path: Path) -> None:
+    """The tree is gone, the leaves are not."""
+    await write(tmp_path)
+    path = files(tmp_path, EVENTS)[0]
+    wanted = numbers(path)
+    raw = bytearray(path.read_bytes())
+    for page in range(PAGE, len(raw), PAGE):
+        if raw[page] == INNER:
+            raw[page : page + PAGE] = bytes(PAGE)
+    path.write_bytes(raw)
+    assert [row[0] for row in rows_in(path)] == wanted
+
+
+async def test_a_file_that_is_gone_has_none(tmp_path: Path) -> None:
+    """Retention may be faster."""
+    assert rows_in(tmp_path / "00000000000000000001.db") == []
