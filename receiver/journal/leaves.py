@@ -147,8 +147,8 @@ def _pointers(page: bytes) -> Iterator[int]:
         return
     end = max(_HEAD_BYTES + 2 * _SHORT.unpack_from(page, 3)[0], _SHORT.unpack_from(page, 5)[0])
     for at in range(_HEAD_BYTES, min(end, PAGE_BYTES) - 1, 2):
-        (offset,) = _SHORT.unpack_from(page, at)
-        if at < offset < PAGE_BYTES:
+        offset = _SHORT.unpack_from(page, at)[0] % PAGE_BYTES  # as SQLite takes it
+        if offset > at:
             yield offset
 
 

@@ -73,3 +73,16 @@ async def test_without_any_inner_page(tmp_path: Path) -> None:
 async def test_a_file_that_is_gone_has_none(tmp_path: Path) -> None:
     """Retention may be faster."""
     assert rows_in(tmp_path / "00000000000000000001.db") == []
+
+
+async def test_a_leaf_that_says_too_little(tmp_path: Path) -> None:
+    """A wrong count of cells, and a pointer that SQLite cuts to the size of a page: the rows are found all the same."""
+    await write(tmp_path)
+    path = files(tmp_path)[0]
+    wanted = numbers(path)
+    raw = bytearray(path.read_bytes())
+    leaf = next(page for page in range(PAGE, len(raw), PAGE) if raw[page] == 13)
+    raw[leaf + 4] = 1
+    raw[leaf + 8] ^= 0x40
+    path.write_bytes(raw)
+    assert [row[0] for row in rows_in(path)] == wanted
