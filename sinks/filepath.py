@@ -92,6 +92,11 @@ class PathTemplate:
         return self.root / _FIELD.sub(lambda found: component(values[found[1]], LIMITS[found[1]]), self._below_root)
 
 
+def plain(text: str) -> str:
+    """``text`` in one line that changes nothing on a terminal."""
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
 def date_text(day: int) -> str:
     """``2026-11-21`` of a number of days since the epoch, UTC."""
     return format_time(day * DAY_NS)[:10]
@@ -115,7 +120,7 @@ def _checked_parts(text: str) -> list[str]:
     unknown = [name for name in _FIELD.findall(text) if name not in LIMITS]
     if unknown:
         allowed = ", ".join(f"{{{name}}}" for name in LIMITS)
-        raise ConfigError(*(f"path: found {{{name}}}, allowed {allowed}" for name in unknown))
+        raise ConfigError(*(f"path: found {{{plain(name)}}}, allowed {allowed}" for name in unknown))
     literal = _FIELD.sub("", text)
     if "{" in literal or "}" in literal or not literal.isprintable():
         raise ConfigError(f"path: found {text!r}, allowed a {_ALLOWED}")

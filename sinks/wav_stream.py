@@ -15,7 +15,7 @@ from pathlib import Path
 
 from receiver.errors import ConfigError
 from receiver.events import AudioChunk, Event
-from sinks.filepath import DAY_NS, component, date_text
+from sinks.filepath import DAY_NS, component, date_text, plain
 from sinks.pcm import Chunk, Mark
 from sinks.recording import Options, Recording
 
@@ -177,7 +177,7 @@ def _check(template: str, key: str) -> None:
     unknown = [name for name in _PLACEHOLDER.findall(template) if name not in _LIMITS]
     if unknown:
         allowed = ", ".join(f"{{{name}}}" for name in _LIMITS)
-        raise ConfigError(*(f"{key}: found {{{name}}}, allowed {allowed}" for name in unknown))
+        raise ConfigError(*(f"{key}: found {{{plain(name)}}}, allowed {allowed}" for name in unknown))
     fixed = _PLACEHOLDER.sub("", template)
     if not template.endswith(".wav") or re.search(r"[{}\0]|(^|/)\.\.(/|$)", fixed):
         raise ConfigError(f"{key}: found {template!r}, allowed a path like 'audio/{{subject}}.wav', without '..'")

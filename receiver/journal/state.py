@@ -41,7 +41,7 @@ class State:
         try:
             self._open(path)
         except (sqlite3.Error, UnicodeDecodeError) as problem:  # the latter: of a message that cites damaged text
-            if isinstance(problem, sqlite3.Error) and not is_damage(problem):
+            if isinstance(problem, sqlite3.Error) and not is_damage(problem) and not _is_misread(problem):
                 raise
             self._db.close()
             _set_aside(path, str(problem))
@@ -131,6 +131,11 @@ class State:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise
+
+
+def _is_misread(problem: sqlite3.Error) -> bool:
+    """Whether SQLite takes the file for something else than was written: another format, other columns."""
+    return getattr(problem, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
 
 
 def _set_aside(path: Path, problem: str) -> None:

@@ -100,7 +100,7 @@ async def run(options: Options) -> Report:
     report.at_most(
         "memory of the server, growth at its peak",
         round((peak - begin_rss) / MIB),
-        700 if options.long else 250,
+        400 if options.long else 250,
         " MiB",
     )
     _tell(report, measured, begin_rss)

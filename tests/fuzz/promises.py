@@ -2,10 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import msgspec
+import structlog
 
 from receiver.errors import ReceiverError
 from receiver.events import DATA_TYPES, MEDIA_TYPES, Event, VendorBody, http_headers
@@ -30,6 +32,21 @@ def outcome(call: Callable[..., T], *arguments: Any) -> T | str:
         text = str(error)
         assert text and CANARY not in text, "an error says what is wrong and nothing secret"
         return f"{type(error).__name__}: {text}"
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Nothing of ours is logged meanwhile."""
+
+    def drop(_: Any, __: str, ___: MutableMapping[str, Any]) -> Any:
+        raise structlog.DropEvent
+
+    before = structlog.get_config()
+    structlog.configure(processors=[drop], cache_logger_on_first_use=False)
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 def record_of(payload: bytes, kind: Any = "body", **facts: Any) -> Record:

@@ -13,7 +13,7 @@ import msgspec
 from receiver.journal.row import encode_row
 from receiver.record import pack_frames
 from receiver.vendors import vendor_named
-from tests.fuzz import decoders, edges
+from tests.fuzz import decoders, disk, edges, outward
 from tests.fuzz.http import http
 from tests.fuzz.promises import NOW_NS, record_of
 from tests.vendors.meetstream_wire import SAMPLES, frame, sample_messages
@@ -23,7 +23,8 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     check.__name__: check
     for check in (
         decoders.body, decoders.text, decoders.frame, decoders.socket, decoders.snapshot, decoders.frames, decoders.row,
-        edges.verify, edges.guard, edges.config, edges.redaction, edges.times, edges.command, edges.filename, http,
+        edges.verify, edges.guard, edges.config, edges.redaction, edges.times, edges.command, edges.filename,
+        outward.webhook, outward.names, outward.templates, disk.segment, disk.state, http,
     )
 }  # fmt: skip
 #: in front of a row's columns, since the second version
@@ -166,5 +167,26 @@ _MADE: dict[str, Callable[[], list[bytes]]] = {
     "times": lambda: [b"2026-06-10T09:00:00.000Z", b"2026-W01-1", b"20260610T090000+0530", b"9999-12-31T23:59:59-12"],
     "command": _commands,
     "filename": lambda: [b"bot-1", b"../../etc/passwd", b".", b"none", b"", "ü".encode() * 80, b"a~b", b"CON"],
+    "webhook": lambda: [
+        b"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\nid\n{}",
+        b"AAAA whsec_BBBB\n\n",
+        b"whsk_x\n\n",
+        b"w\xff\n\xff\n",
+    ],
+    "names": lambda: [
+        b"bot-1\nbot.status\nmeetstream/default\nbot.joining",
+        b"a\rSet-Cookie: b\n\r\n..\n\x85",
+        b"../../etc\n.\n/\n%0d%0a",
+        b"\xe2\x80\xa8\n\n\n\0",
+    ],
+    "templates": lambda: [
+        b"meetings.{vendor}.{type}",
+        b"audio/{subject}.wav",
+        b"{subject!r:>9}",
+        b"{0}{a.b}{c[d]}",
+        b"../{date}/x.wav",
+    ],
+    "segment": lambda: list(disk.seeds()),
+    "state": lambda: list(disk.seeds()),
     "http": _requests,
 }
