@@ -1,79 +1,84 @@
 """``python -m tests.fuzz``: the long form, by hand. Guided by coverage where atheris is installed, blind elsewhere.
 
-Prints a line for each target: inputs, inputs a second, edges covered, crashes. An input that breaks a promise, or takes
-longer than five seconds, is saved and named. What was found stays in the work folder, and the next run starts from it.
+Says every ten seconds how far it is; the table at the end has a line for each target: inputs, inputs a second, the
+slowest input, edges covered, crashes, hangs. An input that breaks a promise, or takes longer than five seconds, is
+saved and named. ``--total`` is spread evenly: cheap targets do not make up the number. What was found with coverage
+stays in the work folder, and the next run starts from it.
 """
 
 import argparse
-import importlib
 import importlib.util
-import re
-import subprocess
+import os
 import sys
 import tempfile
+import threading
 import time
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+
+from tests.fuzz.run import Tally, blind, blind_child, guided, guided_child
 
 EPILOG = """examples:
   python -m tests.fuzz --seconds 600              ten minutes, shared by all targets
+  python -m tests.fuzz --total 10_000_000         ten million inputs, as many of each target
   python -m tests.fuzz --target http --seconds 60
   python -m tests.fuzz --target body --inputs 1000000
   python -m tests.fuzz --target body --file /tmp/receiver-fuzz/crashes/body-crash-…   one saved input again
 """
-_HANG_S = 5
-_MOST_CRASHES = 3
-_RSS_MB = 1024
-_DONE = re.compile(r"number_of_executed_units:\s*(\d+)|^#(\d+)\s", re.MULTILINE)
-_SAVED = re.compile(r"Test unit written to (.+)$", re.MULTILINE)
-_COVERED = re.compile(r"\bcov: (\d+)")
-
-
-@dataclass
-class Tally:
-    """What came of a target; ``covered`` in edges, 0 where nobody counts them."""
-
-    inputs: int = 0
-    seconds: float = 0.0
-    covered: int = 0
-    finds: int = 0
-    crashes: list[Path] = field(default_factory=list)
-
-    def line(self, name: str) -> str:
-        rate = self.inputs / self.seconds if self.seconds else 0.0
-        covered = f"{self.covered} edges, {self.finds} finds kept, " if self.covered else ""
-        return f"{name:10} {self.inputs:>10,} inputs {rate:>9,.0f}/s  {covered}{len(self.crashes)} crashes"
+_PROGRESS_S = 10.0
+_MOST_INPUTS = 1 << 40
 
 
 def main() -> int:
     """Fuzz what the arguments ask for. 0: every promise held; 1: some did not."""
-    args = _arguments()
-    work = args.work
-    if args.guided_child:
-        return _guided_child(args.guided_child, args.libfuzzer)
+    if sys.argv[1:2] == ["--guided-child"]:
+        return guided_child(sys.argv[2], sys.argv[3:])
+    if sys.argv[1:2] == ["--blind-child"]:
+        name, count, span_s, seed, work = sys.argv[2:]
+        return blind_child(name, int(count), float(span_s), int(seed), Path(work))
     from tests.fuzz.targets import TARGETS
 
+    args = _arguments()
     names = args.target or list(TARGETS)
     if args.file:
         for path in args.file:
             TARGETS[names[0]](path.read_bytes())
         print("every promise holds")
         return 0
-    guided = importlib.util.find_spec("atheris") is not None
-    print("guided by coverage (atheris)" if guided else "blind: `pip install atheris` for runs guided by coverage")
-    total = Tally()
-    for name in names:
-        seconds = args.seconds / len(names) if args.inputs is None else float("inf")
-        tally = (_guided if guided else _blind)(name, seconds, args.inputs, work)
-        total.inputs += tally.inputs
-        total.seconds += tally.seconds
-        total.crashes += tally.crashes
-        print(tally.line(name), flush=True)
-        for path in tally.crashes:
-            print(f"  saved: {path}", flush=True)
-    print(total.line("in all"))
-    return 1 if total.crashes else 0
+    with_coverage = importlib.util.find_spec("atheris") is not None and not args.blind
+    print("guided by coverage (atheris)" if with_coverage else "blind: no coverage", f"seed {args.seed}", flush=True)
+    tallies = [Tally(name) for name in names]
+    inputs = args.inputs or (-(-args.total // len(names)) if args.total else _MOST_INPUTS)
+    seconds = args.seconds * args.jobs / len(names) if inputs == _MOST_INPUTS else float("inf")
+    _run_all(tallies, inputs, seconds, with_coverage, args)
+    print("\n".join(tally.line() for tally in tallies))
+    crashes = [path for tally in tallies for path in tally.crashes]
+    all_inputs = sum(tally.inputs for tally in tallies)
+    print(f"in all     {all_inputs:>11,} inputs, at least {min(tally.inputs for tally in tallies):,} of each target")
+    for path in crashes:
+        print(f"  saved: {path}")
+    return 1 if crashes else 0
+
+
+def _run_all(tallies: list[Tally], inputs: int, seconds: float, with_coverage: bool, args: argparse.Namespace) -> None:
+    """As many targets at once as there are jobs; says now and then how far they are."""
+    # libFuzzer counts whole seconds and knows no infinity
+    span_s = min(seconds, 10e6)
+    run, ended = (guided if with_coverage else blind), threading.Event()
+
+    def tell() -> None:
+        while not ended.wait(_PROGRESS_S):
+            done = sum(tally.finished for tally in tallies)
+            at_work = ", ".join(f"{one.name} {one.inputs:,}" for one in tallies if one.inputs and not one.finished)
+            total = sum(tally.inputs for tally in tallies)
+            print(f"{time.strftime('%H:%M:%S')} {total:,} inputs, {done} of {len(tallies)} done; {at_work}", flush=True)
+
+    teller = threading.Thread(target=tell, daemon=True)
+    teller.start()
+    with ThreadPoolExecutor(args.jobs) as pool:
+        for one in [pool.submit(run, tally, inputs, span_s, args.work, args.seed) for tally in tallies]:
+            one.result()
+    ended.set()
 
 
 def _arguments() -> argparse.Namespace:
@@ -83,77 +88,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--target", action="append", metavar="NAME", help="repeatable; default: all")
     parser.add_argument("--seconds", type=float, default=60.0, help="shared by the targets (default: 60)")
     parser.add_argument("--inputs", type=int, help="for each target, instead of --seconds")
+    parser.add_argument("--total", type=int, help="of all targets together, as many of each, instead of --seconds")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="targets at once (default: one a core)")
+    parser.add_argument("--seed", type=int, default=time.time_ns() % (1 << 31), help="default: the clock")
+    parser.add_argument("--blind", action="store_true", help="without coverage, also where atheris is installed")
     parser.add_argument("--file", type=Path, action="append", help="check these files once, instead of fuzzing")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "receiver-fuzz", help="work folder")
-    parser.add_argument("--guided-child", metavar="NAME", help=argparse.SUPPRESS)
-    parser.add_argument("libfuzzer", nargs="*", help=argparse.SUPPRESS)
     return parser.parse_args()
-
-
-def _blind(name: str, seconds: float, inputs: int | None, work: Path) -> Tally:
-    from tests.fuzz.mutate import mutants
-    from tests.fuzz.targets import TARGETS, seeds
-
-    check, tally, began_s = TARGETS[name], Tally(), time.monotonic()
-    for data in mutants(seeds(name), inputs or sys.maxsize, seed=time.time_ns()):
-        if tally.seconds > seconds or len(tally.crashes) >= _MOST_CRASHES:
-            break
-        try:
-            check(data)
-        except Exception as error:
-            path = work / "crashes" / f"{name}-blind-{time.time_ns():x}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-            tally.crashes.append(path)
-            print(f"  {type(error).__name__}: {error}")
-        tally.inputs += 1
-        tally.seconds = time.monotonic() - began_s
-    return tally
-
-
-def _guided(name: str, seconds: float, inputs: int | None, work: Path) -> Tally:
-    """libFuzzer in a process of its own, started again after a crash while there is time."""
-    from tests.fuzz.mutate import MOST_BYTES, TOKENS
-    from tests.fuzz.targets import seeds
-
-    finds, start, crashes = work / "finds" / name, work / "seeds" / name, work / "crashes"
-    for folder in (finds, start, crashes):
-        folder.mkdir(parents=True, exist_ok=True)
-    for number, data in enumerate(seeds(name)):
-        (start / f"{number:04}").write_bytes(data)
-    words = work / "words.dict"
-    words.write_text("".join('"' + "".join(f"\\x{byte:02x}" for byte in token) + '"\n' for token in TOKENS if token))
-    tally = Tally()
-    while tally.seconds < seconds and (inputs is None or tally.inputs < inputs) and len(tally.crashes) < _MOST_CRASHES:
-        left = f"-runs={inputs - tally.inputs}" if inputs else f"-max_total_time={max(1, seconds - tally.seconds):.0f}"
-        options = [
-            left, f"-timeout={_HANG_S}", f"-max_len={MOST_BYTES}", f"-rss_limit_mb={_RSS_MB}", f"-dict={words}",
-            f"-artifact_prefix={crashes}/{name}-", "-print_final_stats=1", str(finds), str(start),
-        ]  # fmt: skip
-        began_s = time.monotonic()
-        command = [sys.executable, "-m", "tests.fuzz", "--guided-child", name, "--", *options]
-        with (work / f"{name}.log").open("w+", errors="replace") as log:
-            status = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
-            log.seek(0)
-            text = log.read()
-        tally.seconds += time.monotonic() - began_s
-        tally.inputs += max((int(done or line) for done, line in _DONE.findall(text)), default=0)
-        tally.covered = max((int(edges) for edges in _COVERED.findall(text)), default=tally.covered)
-        saved = [Path(path) for path in _SAVED.findall(text)]
-        tally.crashes += saved
-        if status and not saved:
-            raise SystemExit(f"{name}: the fuzzer itself failed, see {work / f'{name}.log'}")
-    tally.finds = sum(1 for _ in finds.iterdir())
-    return tally
-
-
-def _guided_child(name: str, options: list[str]) -> int:
-    atheris: Any = importlib.import_module("atheris")
-    with atheris.instrument_imports(include=["receiver", "sinks"], enable_loader_override=False):
-        from tests.fuzz.targets import TARGETS
-    atheris.Setup([sys.argv[0], *options], TARGETS[name], internal_libfuzzer=True)
-    atheris.Fuzz()
-    return 0
 
 
 if __name__ == "__main__":
