@@ -78,8 +78,10 @@ class SegmentReader:
         query = "SELECT seq, key, meta FROM record WHERE seq > ? AND length(key) > 0 ORDER BY seq DESC LIMIT ?"
         try:
             for seq, key, meta in self._db.execute(query, (after, newest)):
+                if not isinstance(key, bytes):  # a type of SQLite's that flipped
+                    continue
                 try:
-                    found.append((bytes(key), seq, *key_facts(seq, meta)))
+                    found.append((key, seq, *key_facts(seq, meta)))
                 except msgspec.MsgspecError:  # its repeat will not be known as one, no more than that
                     continue
         except sqlite3.Error as problem:  # the older ones, likewise

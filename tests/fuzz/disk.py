@@ -36,7 +36,7 @@ def segment(data: bytes) -> None:
             for record in reader.read(0, ALL):
                 record.key = b""  # it has no checksum: a repeat may not be recognised, no more
                 assert record.kind == "damaged" or record == written.get(record.seq), f"number {record.seq}"
-            reader.keys(10), reader.last(), reader.begin_of_newest(100), list(reader.heads(0)), list(reader.facts(0))
+            reader.keys(10), reader.last(), reader.begin_of_newest(100), list(reader.facts(0))
             assert all(isinstance(finding, str) for finding in reader.damage)
         finally:
             reader.close()
