@@ -8,7 +8,7 @@ import asyncio
 import io
 import ssl
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,6 +26,8 @@ _USER_AGENT = "meeting-receiver"
 _DRAIN_BYTES = 65_536
 #: above this aiohttp wants a stream, so that sending does not hold up the loop
 _LARGE_BODY_BYTES = 1 << 20
+#: the JSON of more than these is made in a thread, so that it does not hold up the loop
+_FEW_EVENTS = 50
 _OF_MODE = {"batch": "application/cloudevents-batch+json", "structured": "application/cloudevents+json"}
 
 EventKey = tuple[str, str, int]
@@ -75,7 +77,7 @@ class HttpSink:
         keys = {_key(event) for event in batch.events}
         self._settled = {key: reason for key, reason in self._settled.items() if key in keys}
         waiting = [event for event in batch.events if _key(event) not in self._settled]
-        for items in self._requests(batch, waiting):
+        for items in await self._cut(batch, waiting):
             await self._deliver(items)
         settled, self._settled = self._settled, {}
         refused = [event for event in batch.events if settled[_key(event)]]
@@ -89,7 +91,8 @@ class HttpSink:
             await client.close()
 
     async def _reach(self) -> None:
-        secure = ssl.create_default_context() if self._url.scheme == "https" else None
+        # reading the certificates takes a while
+        secure = await asyncio.to_thread(ssl.create_default_context) if self._url.scheme == "https" else None
         try:
             async with asyncio.timeout(self._config.timeout_s):
                 _, writer = await asyncio.open_connection(self._url.host, self._url.port, ssl=secure)
@@ -98,6 +101,11 @@ class HttpSink:
         except (OSError, ValueError) as error:
             raise SinkNotConnected(f"cannot connect to {self._place}: {error}") from error
         writer.transport.abort()  # a TLS goodbye would wait for the other side's
+
+    async def _cut(self, batch: Batch, events: Sequence[Event]) -> Iterable[list[Item]]:
+        if len(events) <= _FEW_EVENTS:
+            return self._requests(batch, events)
+        return await asyncio.to_thread(lambda: list(self._requests(batch, events)))
 
     def _requests(self, batch: Batch, events: Sequence[Event]) -> Iterator[list[Item]]:
         """Cut ``events`` into what goes into one request each."""

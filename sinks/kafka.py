@@ -24,6 +24,8 @@ from sinks.kafka_settings import client_settings
 
 #: how long ``open`` waits for the first broker that answers
 OPEN_TIMEOUT_S = 10.0
+#: more than these are made into messages in a thread, so that it does not hold up the loop
+_FEW_EVENTS = 50
 #: A message that gets one of these gets it again, however often it is sent.
 REFUSED_FOR_GOOD = frozenset(
     {
@@ -136,7 +138,7 @@ class KafkaSink:
 
     async def _deliver(self, producer: KafkaProducer, events: Sequence[Event], batch: Batch) -> list[Event]:
         """Send ``events``; returns the refused ones. Raises: SinkNotConnected if any has an unknown or failed end."""
-        outcomes = await producer.send([self._message(event, batch) for event in events], self._timeout_s)
+        outcomes = await producer.send(await self._messages(events, batch), self._timeout_s)
         self._acknowledged.update(_place(event) for event, error in zip(events, outcomes, strict=True) if error is None)
         failures = [error for error in outcomes if error is not None and error.code() not in REFUSED_FOR_GOOD]
         if failures:
@@ -146,6 +148,12 @@ class KafkaSink:
             text = f"Kafka at {self._brokers} did not take {len(failures)} of {len(events)} events: {why}{trouble}"
             raise SinkNotConnected(self._settings.hide(text))
         return [event for event, error in zip(events, outcomes, strict=True) if error is not None]
+
+    async def _messages(self, events: Sequence[Event], batch: Batch) -> list[Message]:
+        def form() -> list[Message]:
+            return [self._message(event, batch) for event in events]
+
+        return form() if len(events) <= _FEW_EVENTS else await asyncio.to_thread(form)
 
     def _message(self, event: Event, batch: Batch) -> Message:
         topic = self._topic.name(event)

@@ -74,7 +74,7 @@ class StdoutSink:
             raise SinkNotConnected("the stdout sink is not open")
         if self._gone or not batch.events:
             return
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._write, self._lines(batch))
+        await asyncio.get_running_loop().run_in_executor(self._thread, lambda: self._write(self._lines(batch)))
 
     async def close(self) -> None:
         """Let go; a write that is stuck at a reader who does not read is given up."""

@@ -356,9 +356,10 @@ async def test_a_cancelled_write_leaves_nothing_queued(broker: Broker, topic: st
         writing = asyncio.create_task(sink.write(Batch([transcript(number) for number in range(1, 300)])))
         producer = sink._producer
         assert producer is not None
-        await asyncio.sleep(0)
-        # its length also counts errors that wait to be told
-        assert len(producer._producer) >= 299
+        async with asyncio.timeout(WAIT_S):
+            # its length also counts errors that wait to be told
+            while len(producer._producer) < 299:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
         started_s = time.monotonic()
         writing.cancel()
         with pytest.raises(asyncio.CancelledError):
