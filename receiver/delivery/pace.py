@@ -15,7 +15,7 @@ class Pace:
 
     def __init__(self, head: Callable[[], int]) -> None:
         self._head = head
-        self._seen = 0
+        self._seen = head()
         self._turn = asyncio.Lock()
 
     @asynccontextmanager
@@ -27,5 +27,5 @@ class Pace:
         async with self._turn:
             begin_s = time.perf_counter()
             yield begin_s + _SLICE_S
-            live, self._seen = self._head() != self._seen, self._head()
-            await asyncio.sleep(time.perf_counter() - begin_s if live else 0)
+            before, self._seen = self._seen, self._head()
+            await asyncio.sleep(time.perf_counter() - begin_s if self._seen != before else 0)

@@ -4,10 +4,10 @@ from bisect import bisect_right
 
 from receiver.record import Record
 
-#: What a record with its events and their JSON takes, measured: of text five times its payload, since each word is an
+#: What a record with its events and their JSON takes, measured: of text six times its payload, since each word is an
 #: object; of frames three and a half times, since their bytes are there as they are and in base64; and what each
 #: event adds to that.
-_TEXT_FACTOR, _FRAMES_FACTOR, _EVENT_BYTES = 5.0, 3.5, 1500
+_TEXT_FACTOR, _FRAMES_FACTOR, _EVENT_BYTES = 6.0, 3.5, 1500
 #: of a reader's limit, which is in bytes of payload
 _MEMORY_FACTOR = 4
 _GONE = Record(vendor="", endpoint="", kind="body", payload=b"", received_ns=0)
