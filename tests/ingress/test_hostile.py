@@ -300,7 +300,7 @@ BODIES = {
     "nul": b'{"event":"a\\u0000b","bot_id":"\\u0000"}',
     "raw-nul": b'{"event":"a\0b"}',
     "lone-surrogate": b'{"event":"x","bot_id":"\\ud800","message":"\\udfff"}',
-    "huge-integer": b'{"event":"x","bot_id":"b","n":' + b"9" * 5000 + b"}",
+    "huge-integer": b'{"event":"x","bot_id":"b","n":' + b"9" * 10_000 + b"}",
     "huge-status": b'{"event":"bot.stopped","bot_id":"b","status_code":' + b"9" * 400 + b"}",
     "huge-exponent": b'{"event":"x","bot_id":"b","n":1e999999999}',
     "not-a-number": b'{"event":"x","n":NaN}',
@@ -374,3 +374,30 @@ async def test_a_clock_that_jumps_breaks_nothing(tmp_path: Path, monkeypatch: py
     assert of_type(tmp_path, "stream.closed")[0]["data"]["duration_s"] >= 0
     (wav,) = tmp_path.rglob("*.wav")
     assert wav.stat().st_size < 100_000
+
+
+@pytest.mark.parametrize("channel", ["audio", "video", "transcript", "control"])
+async def test_odd_messages_on_sockets_are_events_or_quarantine(tmp_path: Path, channel: str) -> None:
+    """The same bytes as text and as binary messages: the socket stays open, each of them is kept, files stay home."""
+    data = tmp_path / "in" / "side"
+    sinks = {
+        "file": {"type": "file", "path": "events/{subject}/{type}/{date}.jsonl", "fsync": False},
+        "wav": {"type": "wav", "path": "audio/{subject}/{track}.wav"},
+    }
+    async with running(data, sinks=sinks) as server:
+        book = server.ledger.endpoint("meetstream", "default")
+        async with dialled(server, f"/meetstream/default/{channel}/%2e%2e%2f%2e%2e%2fevil") as socket:
+            for body in BODIES.values():
+                for message in (body.decode(errors="replace"), body, b"\x01\x04\x00../x\x02\x00..\x00\x00" + body[:99]):
+                    await socket.send(message)
+            await until(lambda: book.received == 3 * len(BODIES), "every message arrived")
+            await socket.send(ready("b"))
+            await until(lambda: book.received == 3 * len(BODIES) + 1, "the socket is open")
+        await until(lambda: book.sockets_open == 0)
+        await drained(server)
+        assert book.balanced and server.ledger.sink("file").dead == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+    assert [path.name for path in (tmp_path / "in").iterdir()] == ["side"]
+    roots = [(data / name).resolve() for name in ("events", "audio")]
+    written = [path for path in data.rglob("*") if path.suffix in (".jsonl", ".wav", ".rttm")]
+    assert written and all(any(path.resolve().is_relative_to(root) for root in roots) for path in written)
