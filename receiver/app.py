@@ -271,6 +271,7 @@ class Receiver:
             yield "receiver_sockets_open", "Open WebSockets.", labels, intake.sockets_open
         yield "receiver_connections_open", "Open connections, sockets included.", {}, self.doors.open
         yield "receiver_connections_turned_away", "Those that found no place, since start.", {}, self.doors.turned_away
+        yield "receiver_message_bytes", "Bytes of large messages under way.", {}, self.sockets.inflow.held_bytes
         yield "receiver_body_bytes", "Bytes of bodies under way.", {}, self.budget.held_bytes
 
 

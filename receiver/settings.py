@@ -51,6 +51,8 @@ class ServerSettings(_Section, kw_only=True, frozen=True, forbid_unknown_fields=
     request_timeout_s: Seconds = 30.0
     #: bytes of bodies that are under way at any moment, of all clients together; beyond it they wait, then 503
     max_inflight_bytes: Positive = 256 << 20
+    #: bytes of WebSocket messages that are not complete, of all sockets together; beyond it they are read in turn
+    max_inflight_message_bytes: Positive = 128 << 20
     #: a new connection must show a complete head within this time
     head_timeout_s: Seconds = 10.0
     #: a connection without a request is closed after this time; longer than the proxy in front keeps it
@@ -274,6 +276,11 @@ def _check_server(server: ServerSettings, problems: list[str]) -> None:
         server.host.encode("idna")
     except UnicodeError:
         problems.append(f"server.host: found {shown('', server.host)}, allowed an IP address or a host name")
+    if server.max_inflight_message_bytes < 2 * server.max_message_bytes:
+        problems.append(
+            f"server.max_inflight_message_bytes: found {server.max_inflight_message_bytes}, allowed at least twice"
+            f" server.max_message_bytes = {server.max_message_bytes}"
+        )
     if server.max_inflight_bytes < 4 * server.max_body_bytes:
         problems.append(
             f"server.max_inflight_bytes: found {server.max_inflight_bytes}, allowed at least four times"

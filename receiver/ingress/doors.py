@@ -10,7 +10,7 @@ import os
 import resource
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import cast
 
@@ -122,13 +122,15 @@ class Doors:
 class _Door(asyncio.Protocol):
     """One connection; aiohttp's protocol is made only for one that gets in."""
 
-    __slots__ = ("_doors", "_head_bytes", "_inner", "_server", "_wire")
+    __slots__ = ("_doors", "_head_bytes", "_inner", "_server", "_wire", "on_data")
 
     def __init__(self, doors: Doors, server: web.Server) -> None:
         self._doors = doors
         self._server = server
         self._inner: asyncio.Protocol | None = None
         self._head_bytes = 0
+        #: told how many bytes came, behind those who got them
+        self.on_data: Callable[[int], None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         wire = cast(asyncio.Transport, transport)
@@ -143,6 +145,9 @@ class _Door(asyncio.Protocol):
         if inner is None:
             return
         inner.data_received(data)
+        if self.on_data is not None:
+            self.on_data(len(data))
+            return
         waiter = getattr(inner, "_waiter", None)  # aiohttp's, for the next request: not done while a head is incomplete
         if waiter is None or waiter.done():
             self._head_bytes = 0

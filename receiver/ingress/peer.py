@@ -7,24 +7,36 @@ answered any more is still read to the end of what it sent.
 
 import asyncio
 import struct
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from typing import Protocol, cast
 
 from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web, web_ws
 
+from receiver.ingress.inflow import Flow, Inflow
+
 _NO_STATUS = 1005
+_CONTROL_HEAD_BYTES = 6
 #: codes below 3000 that a peer may tell (RFC 6455, 7.4.1); aiohttp also lets 1006 and 5000 to 65535 through
 _TOLD = frozenset(WSCloseCode) - {WSCloseCode.ABNORMAL_CLOSURE}
 #: aiohttp reads ahead of a socket that is not read from by twice as much, and has no setting for it
 vars(web_ws)["DEFAULT_CHUNK_SIZE"] = 64 << 10
 
 
+class HasData(Protocol):
+    """A connection that tells how many bytes came."""
+
+    on_data: Callable[[int], None] | None
+
+
 class Peer:
     """``accept`` once, ``receive`` until it gives ``None``; then ``code`` and ``clean`` tell how it ended."""
 
-    def __init__(self, *, max_message_bytes: int, heartbeat_s: float, close_wait_s: float) -> None:
+    def __init__(self, inflow: Inflow, *, max_message_bytes: int, heartbeat_s: float, close_wait_s: float) -> None:
         """``close_wait_s``: a peer that has not answered a closing after this time is cut off."""
         self.code = int(WSCloseCode.ABNORMAL_CLOSURE)
         self.clean = False
+        self._inflow = inflow
+        self._flow: Flow | None = None
         self._socket = web.WebSocketResponse(
             heartbeat=heartbeat_s or None,
             max_msg_size=max_message_bytes + 1,  # the first size that is refused
@@ -43,20 +55,37 @@ class Peer:
             await self._socket.prepare(request)
         except ValueError as problem:
             raise web.HTTPBadRequest(text="Sec-WebSocket-Key is not base64") from problem
-        self._transport = request.transport
+        self._transport = transport = request.transport
+        if transport is not None:
+            inner = request.protocol
+            self._flow = Flow(self._inflow, transport, lambda: bool(getattr(inner, "_reading_paused", False)))
+            cast(HasData, transport.get_protocol()).on_data = self._flow.arrived
         return self._socket
+
+    def gone(self) -> None:
+        """The socket is not read any more."""
+        if self._flow is not None:
+            self._flow.gone()
 
     async def receive(self) -> bytes | str | None:
         """The next message; ``None`` when there will be no more."""
+        flow = self._flow
         while True:
+            if flow is not None:
+                flow.wait()
             message = await self._socket.receive()
             kind = message.type
             if kind is WSMsgType.BINARY or kind is WSMsgType.TEXT:
+                if flow is not None:
+                    flow.taken()
                 data: bytes | str = message.data
                 return data
-            if kind is WSMsgType.PING:
-                await _try(self._socket.pong(message.data))
-            elif kind is not WSMsgType.PONG:
+            if kind is WSMsgType.PING or kind is WSMsgType.PONG:
+                if flow is not None:
+                    flow.passed(len(message.data) + _CONTROL_HEAD_BYTES)
+                if kind is WSMsgType.PING:
+                    await _try(self._socket.pong(message.data))
+            else:
                 await self._end(message)
                 return None
 

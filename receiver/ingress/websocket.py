@@ -12,6 +12,7 @@ from aiohttp import WSCloseCode, web
 
 from receiver.errors import JournalUnavailable, NotFound, Shed, Unauthorized
 from receiver.ingress.guard import Guard, Target
+from receiver.ingress.inflow import Inflow
 from receiver.ingress.peer import Peer
 from receiver.ingress.shedding import kind_of_channel
 from receiver.ingress.stream import Rim, Stream, StreamNote, opening_of
@@ -37,6 +38,7 @@ class Sockets:
         self.rim = rim
         self._ledger = ledger
         self._server = server
+        self.inflow = Inflow(server.max_inflight_message_bytes, server.max_message_bytes)
         self._close_wait_s = min(_CLOSE_WAIT_S, server.drain_s / 3)
         self._peers: dict[Stream, Peer] = {}
         self._parting: tuple[int, str] | None = None
@@ -48,6 +50,7 @@ class Sockets:
         endpoint = target.endpoint
         server = self._server
         peer = Peer(
+            self.inflow,
             max_message_bytes=server.max_message_bytes,
             heartbeat_s=server.heartbeat_s,
             close_wait_s=self._close_wait_s,
@@ -64,6 +67,7 @@ class Sockets:
         try:
             await self._serve(peer, stream)
         finally:
+            peer.gone()
             log.info(
                 "stream.closed", endpoint=f"{endpoint.vendor}/{endpoint.name}", connection=connection,
                 code=peer.code, messages=stream.messages, bytes=stream.bytes,
