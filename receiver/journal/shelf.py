@@ -42,7 +42,7 @@ class Shelf:
         self._folder = folder
         self._lock = threading.Lock()  # guards _paths, never held over I/O of a commit
         self._paths: list[Path] = []
-        self._told: set[str] = set()
+        self._findings: set[str] = set()
         #: the newest record on disk
         self._newest = Link()
         self._leaves = LeafIndex()
@@ -142,13 +142,16 @@ class Shelf:
             with self._reading(path) as reader:
                 gone = reader is None and not path.exists()
                 for record in reader.read(after, whole=whole) if reader is not None else ():
-                    yield from self._linked_up(chain, record.prev, whole=whole)
+                    if record.prev > chain.last:
+                        yield from self._linked_up(chain, record.prev, whole=whole)
                     if record.seq > chain.last:
-                        yield from self._missing(chain.step(record))
+                        if (gap := chain.step(record)) is not None:
+                            yield self._told(gap)
                         yield record
         if not gone:
             yield from self._linked_up(chain, newest.seq, whole=whole)
-            yield from self._missing(chain.end(newest))
+            if (gap := chain.end(newest)) is not None:
+                yield self._told(gap)
 
     def _linked_up(self, chain: Chain, prev: int, *, whole: bool) -> Iterator[Record]:
         """What the leaves hold behind the last record of ``chain`` up to ``prev``."""
@@ -157,13 +160,13 @@ class Shelf:
         paths = [path for path in self._paths_from(chain.last) if int(path.stem) <= prev]
         for path in paths:
             for record in self._leaves.records(path, chain.last, prev, whole=whole):
-                yield from self._missing(chain.step(record))
+                if (gap := chain.step(record)) is not None:
+                    yield self._told(gap)
                 yield record
 
-    def _missing(self, gap: Record | None) -> Iterator[Record]:
-        if gap is not None:
-            self._tell(self._paths_from(gap.last_seq - 1)[0], gap.reason)
-            yield gap
+    def _told(self, gap: Record) -> Record:
+        self._tell(self._paths_from(gap.last_seq - 1)[0], gap.reason)
+        return gap
 
     def _place_at(self, number: int) -> int:
         """How many numbers the lane had taken with the last record up to ``number`` that can be read; 0: unknown."""
@@ -200,8 +203,8 @@ class Shelf:
 
     def _tell(self, path: Path, finding: str) -> None:
         text = f"{path.name}: {finding}"
-        if text not in self._told:
-            self._told.add(text)
+        if text not in self._findings:
+            self._findings.add(text)
             log.error("journal.segment.damaged", lane=self.name, file=path.name, error=finding)
 
     def _paths_from(self, after: int) -> list[Path]:
