@@ -20,11 +20,16 @@ def memory_bytes(record: Record) -> int:
 
 
 class Tail:
-    """Records behind ``floor``, oldest first. Reads that start below ``floor`` belong to the disk."""
+    """Records behind ``floor``, oldest first. Reads that start below ``floor`` belong to the disk.
+
+    Once something has gone that the reader who was furthest had not read, nobody keeps up: until somebody reads here
+    again, an eighth of ``max_bytes`` is enough for those who come back from the disk.
+    """
 
     def __init__(self, max_bytes: int, floor: int) -> None:
         self.floor = floor
         self._max_bytes = max_bytes
+        self._read_upto = floor
         self._bytes = 0
         self._records: list[Record] = []
         self._sizes: list[int] = []
@@ -38,7 +43,7 @@ class Tail:
         self._records.append(record)
         self._sizes.append(size)
         self._bytes += size
-        while self._bytes > self._max_bytes and self._start < len(self._records):
+        while self._bytes > self._limit_bytes and self._start < len(self._records):
             self._bytes -= self._sizes[self._start]
             self.floor = self._records[self._start].last_seq
             self._records[self._start] = _GONE  # its place is cut off with many others
@@ -48,9 +53,14 @@ class Tail:
             del self._sizes[: self._start]
             self._start = 0
 
+    @property
+    def _limit_bytes(self) -> int:
+        return self._max_bytes if self._read_upto >= self.floor else self._max_bytes // 8
+
     def read(self, after: int, upto: int, limit_bytes: int) -> tuple[list[Record], int]:
         """Records with ``after < seq <= upto``, about ``limit_bytes`` of payload, and up to where that is complete."""
         records = self._records
+        self._read_upto = max(self._read_upto, after)
         index = bisect_right(records, after, lo=self._start, key=_seq)
         found: list[Record] = []
         size = 0

@@ -68,15 +68,28 @@ def test_a_record_is_counted_as_what_it_takes(make: Callable[[int], Record]) -> 
 
 
 def test_rows_beyond_the_limit_are_gone() -> None:
-    """Large rows too: a quarter of a megabyte each."""
+    """Large rows too: a quarter of a megabyte each. The reader keeps up."""
     limit = 4 << 20
     with traced() as held:
         tail = Tail(limit, 0)
         for number in range(1, 61):
             tail.append(frames(number * 1000, 130))
+            tail.read(number * 1000, 1 << 60, 1)
         assert held() <= limit
         records, _ = tail.read(tail.floor, 1 << 60, 1 << 30)
-        assert records and records[-1].seq == 60_000
+        assert len(records) == 3 and records[-1].seq == 60_000
+
+
+def test_where_nobody_keeps_up_little_is_kept() -> None:
+    """Until somebody reads from memory again."""
+    tail = Tail(80 * memory_bytes(callback(1)), 0)
+    kept = []
+    for number in range(1, 301):
+        tail.append(callback(number))
+        if number >= 200:  # somebody has come back from the disk
+            tail.read(number, number, 1)
+        kept.append(number - tail.floor)
+    assert 75 <= max(kept[:80]) <= 80 and max(kept[100:199]) <= 11 and 75 <= kept[-1] <= 80
 
 
 def test_keys_of_deliveries_take_fifty_bytes() -> None:
