@@ -96,6 +96,10 @@ class _Transport(asyncio.Transport):
         super().__init__({"peername": ("127.0.0.1", 40_000), "sockname": ("127.0.0.1", 8080)})
         self.written = bytearray()
         self.closed = False
+        self.protocol: asyncio.BaseProtocol = asyncio.Protocol()
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self.protocol
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += data
@@ -145,6 +149,7 @@ class _Ingress:
     async def connection(self, data: bytes) -> bytes:
         """Everything that a peer is answered which sends ``data`` in two pieces, waits, and is gone."""
         protocol, transport = self.loop.factory(), _Transport()
+        transport.protocol = protocol
         protocol.connection_made(transport)
         half = len(data) // 2 if len(data) % 4 == 1 else len(data)
         for piece in (data[:half], data[half:]):
