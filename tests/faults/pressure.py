@@ -7,6 +7,7 @@ that was closed in order is at the sink. The disk writes 16 MB/s for each lane a
 import asyncio
 import base64
 import itertools
+import socket
 import struct
 from collections import Counter, defaultdict
 
@@ -25,6 +26,7 @@ _SINKS = '[sinks.file]\ntype = "file"\nfsync = false\nrotate_bytes = 0\n'
 _BASE_MIB, _SOCKET_KIB = 350, 384
 #: frames that are written at once, and the longest that a closing may take
 _CHUNK, _PATIENCE_S = 32, 120.0
+_SEND_BYTES = 128 << 10
 
 
 class Flood:
@@ -58,6 +60,8 @@ class Flood:
         own: list[int] = []
         try:
             reader, writer = await asyncio.open_connection(self._host, self._port)
+            own_socket = writer.get_extra_info("socket")  # small buffers: the system's memory for TCP is not on trial
+            own_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BYTES)
             try:
                 writer.write(_handshake(f"/meetstream/default/audio/{name}"))
                 await reader.readuntil(b"\r\n\r\n")
@@ -98,7 +102,7 @@ async def run(options: Options) -> Report:
     """Blast for a while, close in order, wait for the sink, judge."""
     report = Report()
     sockets = options.pick(100, 500)
-    frames = 2048 if options.long else 400
+    frames = 2048 if options.long else 160
     server = Server(
         options.folder,
         _SINKS,
