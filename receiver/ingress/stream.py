@@ -71,7 +71,6 @@ class Stream:
         self._frame_events: list[Event] = []
         self._frames_bytes = 0
         self._frames_state = b""
-        self._sealed = False
         #: until the first frame: its opening on its way to the disk, in another lane than the frames
         self._opening: asyncio.Future[None] | None = None
         rim.streams.connect(self)
@@ -126,7 +125,6 @@ class Stream:
         record = self._record("frames", pack_frames(frames), frames[0][0], self._frames_state)
         record.events = events
         self._frames, self._frame_events, self._frames_bytes = [], [], 0
-        self._sealed = True
         self._rim.media.forget(self)
         future = self._rim.intake.journal.submit(record, MEDIA)
         count, event_count = len(frames), len(events)
@@ -161,6 +159,8 @@ class Stream:
         if self._opening is not None:  # no frame is ever on disk without the opening that it belongs to
             await asyncio.wait((self._opening,))
             self._opening = None
+        if not self._frames:  # asked before each row: a socket is ahead of a journal that is behind by one row at most
+            await self._rim.intake.journal.room(MEDIA)
         size = len(message)
         self.bytes += size
         self._book.bytes += size
@@ -180,9 +180,6 @@ class Stream:
         self._frames_bytes += size
         if self._frames_bytes >= self._rim.media.row_bytes:
             self.seal()
-        if self._sealed:  # asked once a row: a socket is ahead of a journal that is behind by one row at most
-            self._sealed = False
-            await self._rim.intake.journal.room(MEDIA)
 
     async def _take_text(self, message: str, now_ns: int) -> None:
         self.seal()

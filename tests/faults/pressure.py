@@ -23,7 +23,7 @@ _DISK_BYTES_PER_S = 16_000_000
 _RATE = 50.0
 _SINKS = '[sinks.file]\ntype = "file"\nfsync = false\nrotate_bytes = 0\n'
 #: of the server itself, and of what a socket may hold; the journal's queue, its tail and large messages are the rest
-_BASE_MIB, _SOCKET_KIB = 350, 384
+_BASE_MIB, _SOCKET_KIB = 250, 256
 #: frames that are written at once, and the longest that a closing may take
 _CHUNK, _PATIENCE_S = 32, 120.0
 _SEND_BYTES = 128 << 10
