@@ -97,10 +97,11 @@ class FileSide:
         return sum(count > 1 for count in self.ids.values())
 
     @property
-    def untold_streams(self) -> int:
+    def untold_streams(self) -> list[str]:
         """Streams that were not opened and closed exactly once, or whose media nobody was told of."""
         names = set(self._opened) | set(self._closed) | self._media
-        return sum((self._opened[name], self._closed[name]) != (1, 1) for name in names)
+        facts = {name: (self._opened[name], self._closed[name]) for name in names}
+        return [f"{name}: opened {a}, closed {b}" for name, (a, b) in sorted(facts.items()) if (a, b) != (1, 1)]
 
 
 @dataclass
@@ -114,7 +115,7 @@ class Aftermath:
     missing: Counter[str] = field(default_factory=Counter)
     twice: int = 0
     out_of_order: int = 0
-    untold_streams: int = 0
+    untold_streams: list[str] = field(default_factory=list)
     wrong_sound: list[str] = field(default_factory=list)
     strange: Counter[str] = field(default_factory=Counter)
     kafka_order: list[str] = field(default_factory=list)
@@ -164,7 +165,7 @@ class Aftermath:
             report.equal(f"{name}: missing {of}", count, 0)
         report.equal("file: ids that are there twice", self.twice, 0)
         report.equal("file: events out of order", self.out_of_order, 0)
-        report.equal("streams not told of as opened and closed once", self.untold_streams, 0)
+        report.equal("streams not told of as opened and closed once", self.untold_streams, [])
         report.equal("wav: recordings that are not the sound of the events", self.wrong_sound, [])
         for name, count in self.strange.items():
             report.equal(f"{name}: ids that the file does not have", count, 0)

@@ -142,7 +142,7 @@ async def run(options: Options) -> Report:
                 left -= kills
                 sent, unanswered = sent + tally.posts_sent, unanswered + tally.posts_failed
                 lost += tally.sockets_lost
-                if any(found.missing.values()) or found.twice:
+                if any(found.missing.values()) or found.twice or found.untold_streams:
                     break  # the folder is what one wants to look at
                 shutil.rmtree(folder)
                 options.say(f"{rounds - left} kills, {found.answered:,} deliveries answered, {found.events:,} events")
