@@ -102,7 +102,7 @@ async def run(options: Options) -> Report:
     """Blast for a while, close in order, wait for the sink, judge."""
     report = Report()
     sockets = options.pick(100, 500)
-    frames = 2048 if options.long else 320
+    frames = 640 if options.long else 320
     server = Server(
         options.folder,
         _SINKS,
