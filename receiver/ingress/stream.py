@@ -73,6 +73,7 @@ class Stream:
         self._frames_state = b""
         #: until the first frame: its opening on its way to the disk, in another lane than the frames
         self._opening: asyncio.Future[None] | None = None
+        self._opened = False
         rim.streams.connect(self)
 
     async def take(self, message: bytes | str) -> None:
@@ -235,8 +236,17 @@ class Stream:
         session = self.session
         self._note = note = msgspec.structs.replace(self._note, subject=session.subject, channel=session.channel)
         self._key = note.key
-        self._rim.state.stream_opened(self.connection, msgspec.msgpack.encode(note))
+        self._note_down()
         return self._rim.streams.bind(self._key, self) if session.subject else None
+
+    def _note_down(self) -> None:
+        """A crash from now on is told as a closing; not before the opening is safe, or nobody would know of what."""
+        if self._opened:
+            self._rim.state.stream_opened(self.connection, msgspec.msgpack.encode(self._note))
+
+    def _opening_ended(self, ended: "asyncio.Future[None]") -> None:
+        self._opened = not ended.cancelled() and ended.exception() is None
+        self._note_down()
 
     def _bind(self) -> None:
         session = self.session
@@ -247,6 +257,7 @@ class Stream:
             resumes=previous.connection if previous is not None and self._adopt(previous) else None,
         )
         self._opening = self._submit_fact("opened", _encode(fact), b"")
+        self._opening.add_done_callback(self._opening_ended)
         log.info("stream.opened", channel=session.channel, connection=self.connection, resumes=fact.resumes)
 
     def _adopt(self, previous: Ended) -> bool:
