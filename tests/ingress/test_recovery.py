@@ -178,7 +178,8 @@ async def test_what_an_earlier_version_left_does_not_stop_the_start(tmp_path: Pa
 
 
 async def test_no_frame_is_on_disk_before_the_opening_that_it_belongs_to(tmp_path: Path) -> None:
-    """Opening and frames lie in different lanes: a kill between their commits leaves no frame without a stream."""
+    """Opening and frames lie in different lanes: a kill between their commits leaves no frame without a stream, and no
+    note from which a closing would be told of what nobody was told of."""
     release, entered = threading.Event(), threading.Event()
     async with running(tmp_path) as server:
         events, media = server.journal.lanes["events"], server.journal.lanes["media"]
@@ -195,6 +196,7 @@ async def test_no_frame_is_on_disk_before_the_opening_that_it_belongs_to(tmp_pat
                 await socket.send(frame(pcm=sound()))
             await until(entered.is_set)
             await asyncio.sleep(0.1)  # ten times as long as frames are gathered
-            assert media.positions == 0
+            assert media.positions == 0 and server.state.open_streams == {}
             release.set()
             await until(lambda: media.positions == 5)
+            assert len(server.state.open_streams) == 1
