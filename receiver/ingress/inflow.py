@@ -33,7 +33,8 @@ class Flow:
         #: whether a share was asked for since
         self.asked = False
         self._waiting = False
-        self._paused = False
+        #: whether it is read no further for want of a share
+        self.paused = False
         self._inflow = inflow
         self._transport = transport
         self._is_held_up = is_held_up
@@ -50,7 +51,7 @@ class Flow:
     def wait(self) -> None:
         """The next message is wanted."""
         self._waiting = True
-        if self._paused and not self.queued:
+        if self.paused and not self.queued:
             self.resume()
 
     def taken(self) -> None:
@@ -71,13 +72,13 @@ class Flow:
 
     def pause(self) -> None:
         """Read no further."""
-        self._paused = True
+        self.paused = True
         with contextlib.suppress(RuntimeError):  # it is closing
             self._transport.pause_reading()
 
     def resume(self) -> None:
         """Read on."""
-        self._paused = False
+        self.paused = False
         if not self._is_held_up():
             with contextlib.suppress(RuntimeError):
                 self._transport.resume_reading()

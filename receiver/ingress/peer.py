@@ -12,6 +12,7 @@ from typing import Protocol, cast
 
 from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web, web_ws
 
+from receiver.ingress.heartbeat import Heartbeat
 from receiver.ingress.inflow import Flow, Inflow
 
 _NO_STATUS = 1005
@@ -32,18 +33,20 @@ class Peer:
     """``accept`` once, ``receive`` until it gives ``None``; then ``code`` and ``clean`` tell how it ended."""
 
     def __init__(self, inflow: Inflow, *, max_message_bytes: int, heartbeat_s: float, close_wait_s: float) -> None:
-        """``close_wait_s``: a peer that has not answered a closing after this time is cut off."""
+        """``heartbeat_s`` 0: no pings. ``close_wait_s``: a peer that has not answered a closing by then is cut off."""
         self.code = int(WSCloseCode.ABNORMAL_CLOSURE)
         self.clean = False
         self._inflow = inflow
         self._flow: Flow | None = None
         self._socket = web.WebSocketResponse(
-            heartbeat=heartbeat_s or None,
             max_msg_size=max_message_bytes + 1,  # the first size that is refused
             compress=False,
             autoping=False,
             autoclose=False,
         )
+        self._heartbeat_s = heartbeat_s
+        self._heartbeat: Heartbeat | None = None
+        self._receiving = False
         self._close_wait_s = close_wait_s
         self._transport: asyncio.Transport | None = None
         self._said: int | None = None
@@ -59,13 +62,17 @@ class Peer:
         if transport is not None:
             inner = request.protocol
             self._flow = Flow(self._inflow, transport, lambda: bool(getattr(inner, "_reading_paused", False)))
-            cast(HasData, transport.get_protocol()).on_data = self._flow.arrived
+            if self._heartbeat_s:
+                self._heartbeat = Heartbeat(transport, self._heartbeat_s, self._waits_for_peer)
+            cast(HasData, transport.get_protocol()).on_data = self._arrived
         return self._socket
 
     def gone(self) -> None:
         """The socket is not read any more."""
         if self._flow is not None:
             self._flow.gone()
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
 
     async def receive(self) -> bytes | str | None:
         """The next message; ``None`` when there will be no more."""
@@ -73,7 +80,9 @@ class Peer:
         while True:
             if flow is not None:
                 flow.wait()
+            self._receiving = True
             message = await self._socket.receive()
+            self._receiving = False
             kind = message.type
             if kind is WSMsgType.BINARY or kind is WSMsgType.TEXT:
                 if flow is not None:
@@ -105,6 +114,15 @@ class Peer:
         self._said = self.code = int(code)
         self._cut_off = asyncio.get_running_loop().call_later(wait_s or self._close_wait_s, self._transport.abort)
         await _try(self._socket.send_frame(struct.pack("!H", code) + reason.encode(), WSMsgType.CLOSE))
+
+    def _arrived(self, size: int) -> None:
+        if self._heartbeat is not None:
+            self._heartbeat.arrived()
+        if self._flow is not None:
+            self._flow.arrived(size)
+
+    def _waits_for_peer(self) -> bool:
+        return self._receiving and self._said is None and self._flow is not None and not self._flow.paused
 
     async def _end(self, message: WSMessage) -> None:
         if self._cut_off is not None:

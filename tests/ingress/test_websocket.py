@@ -357,3 +357,25 @@ async def test_each_frame_once_from_many_sockets_at_full_speed(tmp_path: Path) -
         assert [chunk["firstsample"] for chunk in mine] == [202 * index for index in range(frames)]
     numbers = [int(event["sequence"]) for event in events]
     assert numbers == sorted(set(numbers)) and len({event["id"] for event in events}) == len(events)
+
+
+async def test_a_peer_that_is_not_read_from_is_not_taken_for_dead(tmp_path: Path) -> None:
+    """A journal that has no room for long keeps a socket waiting; its pongs lie behind what was not read. It stays."""
+    async with (
+        running(tmp_path, server={"heartbeat_s": 0.1}) as server,
+        dialled(server, "/meetstream/default/bot-1/audio") as socket,
+    ):
+        lane = server.journal.lanes["media"]
+        lane._pending_memory_bytes += 64 << 20
+        try:
+            for _ in range(1000):
+                await socket.send(sound())
+            await asyncio.sleep(0.8)
+            assert socket.close_code is None and book_of(server).sockets_open == 1
+            assert book_of(server).received < 1000, "it was held back"
+        finally:
+            lane._pending_memory_bytes -= 64 << 20
+            lane._admit()
+        await received(server, 1000)
+        await socket.send(ready("bot-1"))
+        assert json.loads(await asyncio.wait_for(socket.recv(), 5)) == ACK
