@@ -20,6 +20,7 @@ import structlog
 from receiver.errors import DiskFull, JournalUnavailable
 from receiver.journal.chain import Link
 from receiver.journal.clock import steady_ns
+from receiver.journal.room import Room
 from receiver.journal.segment import SUFFIX, Segment, file_bytes, is_damage, is_full, remove
 from receiver.journal.shelf import Shelf
 from receiver.journal.tail import Tail, memory_bytes
@@ -31,9 +32,6 @@ _PROBE = "probe"
 _Item = tuple[Record, asyncio.Future[None]]
 _GROUP_RECORDS = 4096
 _GROUP_BYTES = 4 << 20
-#: the memory that somebody who waited for room is taken to fill, and how soon the next are looked at
-_SHARE_BYTES = 256 << 10
-_AGAIN_S = 0.02
 #: the same failure is told once in so many seconds
 _TELL_S = 10.0
 
@@ -64,10 +62,8 @@ class Lane(Shelf):
         self._changed = changed
         self._queue: queue.SimpleQueue[_Item | str | None] = queue.SimpleQueue()
         self._pending: deque[int] = deque()
-        self._pending_bytes = self._pending_memory_bytes = 0
-        #: who waits for room, in order of arrival
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._again: asyncio.TimerHandle | None = None
+        self._pending_bytes = 0
+        self._memory = Room(limits.pending_bytes)
         self._idle = asyncio.Event()
         self._idle.set()
         #: sequence numbers committed since start
@@ -92,21 +88,13 @@ class Lane(Shelf):
         self._pending.append(record.seq)
         self._idle.clear()
         self._pending_bytes += len(record.payload)
-        self._pending_memory_bytes += memory_bytes(record)
+        self._memory.bytes += memory_bytes(record)
         self._queue.put((record, future))
         return future
 
     async def room(self) -> None:
         """Return when what waits for the writer takes less memory than ``pending_bytes``, in order of asking."""
-        if self._pending_memory_bytes > self._limits.pending_bytes or self._waiting:
-            waiter: asyncio.Future[None] = self._loop.create_future()
-            self._waiting.append(waiter)
-            try:
-                await waiter
-            except asyncio.CancelledError:
-                with contextlib.suppress(ValueError):  # the oldest mostly: at the front
-                    self._waiting.remove(waiter)
-                raise
+        await self._memory.wait()
 
     def probe(self) -> None:
         """Have a lane that fails try the disk by itself: who is told to come back later need not come."""
@@ -140,7 +128,7 @@ class Lane(Shelf):
         for record, future in group:
             self._pending.popleft()
             self._pending_bytes -= len(record.payload)
-            self._pending_memory_bytes -= memory_bytes(record)
+            self._memory.bytes -= memory_bytes(record)
             if error is None:
                 self.head = record.last_seq
                 self.positions += record.count
@@ -150,25 +138,10 @@ class Lane(Shelf):
             elif not future.done():
                 future.set_exception(kind(f"journal lane {self.name}: {error}"))
                 future.exception()  # nobody may be waiting: that is no fault of theirs
-        if self._again is None:
-            self._admit()
+        self._memory.admit()
         if not self._pending:
             self._idle.set()
         self._changed()
-
-    def _admit(self) -> None:
-        """Wake as many as there is room for: all at once would be beyond it by as many rows as they are. Those that
-        turn out to have nothing to write hold nobody up, for the next are woken a moment later."""
-        self._again = None
-        left = self._limits.pending_bytes - self._pending_memory_bytes
-        room = max(1, left // _SHARE_BYTES) if left >= 0 else 0
-        while self._waiting and room > 0:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                room -= 1
-        if self._waiting:
-            self._again = self._loop.call_later(_AGAIN_S, self._admit)
 
     # ---- in the writer thread
 

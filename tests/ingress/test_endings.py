@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -279,13 +278,13 @@ async def test_a_socket_is_read_no_faster_than_the_journal_writes(tmp_path: Path
         await socket.send(numbered(0))
         await until(lambda: book_of(server).journalled == 1)
         lane = server.journal.lanes["media"]
-        lane._limits = msgspec.structs.replace(lane._limits, pending_bytes=ceiling)
+        lane._memory._most_bytes = ceiling
         assert lane._segment is not None
         stuck = sqlite3.connect(lane._segment.path, isolation_level=None)
         stuck.execute("BEGIN IMMEDIATE")
         sending = asyncio.create_task(_send_numbered(socket, count, size))
         try:
-            await until(lambda: lane._pending_memory_bytes > ceiling, "the journal is behind")
+            await until(lambda: lane._memory.bytes > ceiling, "the journal is behind")
             await asyncio.sleep(0.3)
             assert lane.pending_bytes < ceiling + 600_000 and not sending.done()
         finally:

@@ -113,13 +113,13 @@ async def test_a_journal_that_is_behind_makes_posts_wait(tmp_path: Path) -> None
     """Back-pressure: a POST waits for room in the journal's queue, then 503 with Retry-After; later it is accepted."""
     async with running(tmp_path, server={"request_timeout_s": 0.2}) as server:
         lane = server.journal.lanes["events"]
-        lane._pending_memory_bytes += 64 * MIB
+        lane._memory.bytes += 64 * MIB
         async with (
             aiohttp.ClientSession() as client,
             client.post(server.url + "/meetstream/default", json=JOINING) as reply,
         ):
             assert reply.status == 503 and reply.headers["Retry-After"]
-        lane._pending_memory_bytes -= 64 * MIB
+        lane._memory.bytes -= 64 * MIB
         assert (await call(server))[1] == {"status": "accepted"}
         book = server.ledger.endpoint("meetstream", "default")
         assert book.balanced and (book.received, book.failed) == (2, 1)

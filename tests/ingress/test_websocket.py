@@ -366,7 +366,7 @@ async def test_a_peer_that_is_not_read_from_is_not_taken_for_dead(tmp_path: Path
         dialled(server, "/meetstream/default/bot-1/audio") as socket,
     ):
         lane = server.journal.lanes["media"]
-        lane._pending_memory_bytes += 64 << 20
+        lane._memory.bytes += 64 << 20
         try:
             for _ in range(1000):
                 await socket.send(sound())
@@ -374,8 +374,8 @@ async def test_a_peer_that_is_not_read_from_is_not_taken_for_dead(tmp_path: Path
             assert socket.close_code is None and book_of(server).sockets_open == 1
             assert book_of(server).received < 1000, "it was held back"
         finally:
-            lane._pending_memory_bytes -= 64 << 20
-            lane._admit()
+            lane._memory.bytes -= 64 << 20
+            lane._memory.admit()
         await received(server, 1000)
         await socket.send(ready("bot-1"))
         assert json.loads(await asyncio.wait_for(socket.recv(), 5)) == ACK

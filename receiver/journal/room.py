@@ -1,0 +1,53 @@
+"""Memory for what waits for a lane's writer: a ceiling, and a queue of those who want to come in below it."""
+
+import asyncio
+import contextlib
+from collections import deque
+
+#: the memory that somebody who waited for room is taken to fill, and how soon the next are looked at
+_SHARE_BYTES = 256 << 10
+_AGAIN_S = 0.02
+
+
+class Room:
+    """``wait`` before something is submitted. ``bytes`` is what is in there now: added and taken away by the owner,
+    who calls ``admit`` when it has become less. On the event loop."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.bytes = 0
+        self._most_bytes = most_bytes
+        #: in order of arrival
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._again: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+
+    async def wait(self) -> None:
+        """Return when less than ``most_bytes`` are in there, in order of asking."""
+        if self.bytes > self._most_bytes or self._waiting:
+            waiter: asyncio.Future[None] = self._loop.create_future()
+            self._waiting.append(waiter)
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                with contextlib.suppress(ValueError):  # the oldest mostly: at the front
+                    self._waiting.remove(waiter)
+                raise
+
+    def admit(self) -> None:
+        """There may be more room now."""
+        if self._again is None:
+            self._admit()
+
+    def _admit(self) -> None:
+        """Wake as many as there is room for: all at once would be beyond it by as many rows as they are. Those that
+        turn out to have nothing to write hold nobody up, for the next are woken a moment later."""
+        self._again = None
+        left = self._most_bytes - self.bytes
+        room = max(1, left // _SHARE_BYTES) if left >= 0 else 0
+        while self._waiting and room > 0:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                room -= 1
+        if self._waiting:
+            self._again = self._loop.call_later(_AGAIN_S, self._admit)
