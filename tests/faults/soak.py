@@ -29,12 +29,10 @@ dedup_entries = 20_000
 [journal.events]
 segment_bytes = {events_segment}
 max_bytes = {events_bytes}
-tail_bytes = 2_000_000
 
 [journal.media]
 segment_bytes = {media_segment}
 max_bytes = {media_bytes}
-tail_bytes = 2_000_000
 
 [journal.quarantine]
 segment_bytes = {quarantine_segment}
@@ -73,7 +71,7 @@ class Shape:
 
 SHORT = Shape(senders=1, bots=20, rate=250, sockets=4, every_s=1, segment=MIB // 4, kept=MIB, rotate=2 * MIB)
 LONG = Shape(
-    senders=2, bots=400, rate=2000, sockets=20, every_s=5, segment=16 * MIB, kept=128 * MIB, rotate=64 * MIB
+    senders=2, bots=200, rate=800, sockets=20, every_s=5, segment=16 * MIB, kept=128 * MIB, rotate=64 * MIB
 )  # fmt: skip
 
 
