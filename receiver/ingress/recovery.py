@@ -30,10 +30,12 @@ _ABNORMAL = 1006
 
 
 class _Past(NamedTuple):
-    """What the newest part of the journal tells, by connection; ``resumed``: another one has continued it."""
+    """What the newest part of the journal tells, by connection. ``resumes``: which one it continues; ``resumed``: those
+    that another one has continued."""
 
     opened: dict[str, StreamNote]
     closed: dict[str, Record]
+    resumes: dict[str, str]
     resumed: set[str]
 
 
@@ -49,9 +51,13 @@ async def close_lost_streams(state: State, journal: SqliteJournal, streams: Stre
         state.stream_closed(closing.connection)
     lost = past.opened | _notes(state)
     last = await asyncio.to_thread(_last_messages, journal, set(lost)) if lost else {}
+    snapshots = {name: closing.state for name, closing in past.closed.items()}
     for note in sorted(lost.values(), key=lambda note: note.opened_ns):
         message = last.get(note.connection)
-        snapshot = _snapshot_after(message if message is not None else opening_of(note))
+        snapshot = _snapshot_after(message) if message is not None else b""
+        # one that was killed before its first message has got as far as the one that it continues
+        snapshot = snapshot or snapshots.get(past.resumes.get(note.connection, ""), b"")
+        snapshots[note.connection] = snapshot = snapshot or _snapshot_after(opening_of(note))
         if note.connection not in past.resumed:  # nobody could redial before now, so its time begins now
             streams.remember(note.key, Ended(note.connection, snapshot, time.monotonic()))
         heard_ns = message.received_ns if message is not None else note.opened_ns
@@ -75,12 +81,13 @@ def _notes(state: State) -> dict[str, StreamNote]:
 
 
 def _read_past(journal: SqliteJournal) -> _Past:
-    past = _Past({}, {}, set())
+    past = _Past({}, {}, {}, set())
     for record in journal.lanes[EVENTS].newest_facts(_CLOSINGS_BYTES):
         name = record.connection
         if record.kind == "opened":
             resumes = msgspec.json.decode(record.payload, type=StreamOpened).resumes
             if resumes is not None:
+                past.resumes[name] = resumes
                 past.resumed.add(resumes)
             past.opened[name] = StreamNote(
                 record.vendor, record.endpoint, record.subject, record.channel, name, record.received_ns

@@ -2,7 +2,9 @@
 
 import asyncio
 import shutil
+import sqlite3
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -200,3 +202,26 @@ async def test_no_frame_is_on_disk_before_the_opening_that_it_belongs_to(tmp_pat
             release.set()
             await until(lambda: media.positions == 5)
             assert len(server.state.open_streams) == 1
+
+
+async def test_a_continuation_killed_before_its_first_message_loses_nothing_of_the_clock(tmp_path: Path) -> None:
+    """Only its opening is on disk. Whoever redials goes on where the connection before it ended, not at 0."""
+    live, dead = tmp_path / "live", tmp_path / "dead"
+    async with running(live) as server:
+        async with dialled(server, AUDIO) as socket:
+            await play(server, socket)
+        await until(lambda: book_of(server).sockets_open == 0)
+        async with dialled(server, AUDIO) as socket:
+            await play(server, socket)
+            await server.state.flush()
+            await asyncio.to_thread(shutil.copytree, live, dead)
+    first, second = of_type(dead, "stream.opened")
+    for path in (dead / "journal").glob("*/*.db"):
+        with closing(sqlite3.connect(path)) as db, db:
+            db.execute("DELETE FROM record WHERE seq > ?", (int(second["sequence"]),))
+    async with running(dead) as server, dialled(server, AUDIO) as socket:
+        await play(server, socket)
+    assert of_type(dead, "stream.opened")[2]["data"]["resumes"] == second["data"]["connection"]
+    assert second["data"]["resumes"] == first["data"]["connection"]
+    chunks = of_type(dead, "audio.chunk")
+    assert_gap_is_told(chunks[2], chunks[-3])
