@@ -57,6 +57,7 @@ class Running:
         self._activated = activated
         self._predecessor = predecessor
         self._orders: asyncio.Queue[_Order | None] = asyncio.Queue()
+        self._reloading = False
         self._stopping = asyncio.Event()
         self._relay: asyncio.Task[None] | None = None
         self.receiver = Receiver(settings, listening)
@@ -102,18 +103,21 @@ class Running:
     async def _serve(self) -> Successor | None:
         """Carry out orders until there is an end: by a signal (``None``), or because another process serves."""
         while (order := await self._orders.get()) is not None:
+            self._reloading = True
             try:
                 reloaded, successor = await self._reload(order.restart)
             except (ReceiverError, OSError, sqlite3.Error) as error:
                 log.error("server.reload.failed", error=str(error))
                 if order.done is not None and not order.done.done():
                     order.done.set_exception(error if isinstance(error, ReceiverError) else ReceiverError(str(error)))
+                self._reloading = False
                 continue
             log.info("server.reloaded", how=reloaded.how, changed=reloaded.changed, serves=reloaded.pid)
             if order.done is not None and not order.done.done():
                 order.done.set_result(reloaded)
             if successor is not None:
                 return successor
+            self._reloading = False
         return None
 
     # ---- orders
@@ -135,7 +139,7 @@ class Running:
 
     async def _ask(self, restart: bool) -> Reloaded:
         """What an operator's request waits for."""
-        if not self._orders.empty():
+        if self._reloading or not self._orders.empty():
             raise Overloaded("another reload is under way")
         done: asyncio.Future[Reloaded] = asyncio.get_running_loop().create_future()
         self._orders.put_nowait(_Order(restart, done))
@@ -188,6 +192,7 @@ class Running:
         """Serve the connections that are left, then be gone, or be the stub where a supervisor looks at this one."""
         attending = tasks.create_task(successor.attend())
         ending = tasks.create_task(self._pass_on_stop(successor.pid))
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _pass_on, successor.pid, signal.SIGHUP)
         drain_s = self._settings.server.drain_s
         if self._leash.held is None:
             leaving(3 * drain_s)
@@ -204,8 +209,7 @@ class Running:
 
     async def _pass_on_stop(self, pid: int) -> None:
         await self._stopping.wait()
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
+        _pass_on(pid, signal.SIGTERM)
 
     async def _take(self, message: Take) -> Outcome:
         return await self.receiver.take_relayed(message.record(), message.reason)
@@ -221,6 +225,11 @@ def changes(old: Settings, new: Settings) -> list[str]:
         names = sorted(set(before) | set(after))
         changed += [f"{section}.{name}" for name in names if before.get(name) != after.get(name)]
     return changed
+
+
+def _pass_on(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _address(settings: Settings) -> tuple[str, int]:

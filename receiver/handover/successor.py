@@ -136,6 +136,7 @@ class Successor:
             message = Problem(f"nothing was heard of it for {within_s:g} s")
         if isinstance(message, kind):
             return
+        self._line.close()
         await asyncio.to_thread(self._end)
         if isinstance(message, Problem) and message.config:
             raise ConfigError(*message.text.splitlines())

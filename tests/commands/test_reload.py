@@ -250,6 +250,20 @@ def test_a_server_whose_first_process_is_killed_drains(tmp_path: Path) -> None:
         assert server.lines[-1]["event"] == "server.stopped"
 
 
+def test_one_reload_at_a_time(tmp_path: Path) -> None:
+    """Whoever asks while another is under way is told so, at once or when the server has been replaced; none hangs."""
+    with serving(tmp_path, "--config", write(tmp_path, PORT_0, FILE)) as server:
+        url = f"{server.url}/meetstream/default"
+        with ThreadPoolExecutor(3) as threads:
+            done = list(threads.map(lambda _: reload(tmp_path, "--restart"), range(3)))
+        told = [one.stderr for one in done if one.returncode]
+        assert len(told) < 3 and all(
+            "under way" in text or "no answer" in text or "taken over" in text for text in told
+        )
+        assert status_of(url) == 200
+        assert server.stop(signal.SIGTERM)[0] == 0
+
+
 def test_idle_connections_are_served_on(tmp_path: Path) -> None:
     """A kept-alive connection from before the hand-over delivers once more, into the new process's journal."""
     with serving(tmp_path, "--config", write(tmp_path, PORT_0, FILE)) as server:
