@@ -1,5 +1,6 @@
-"""Shares the event loop between sinks that catch up and everything that is live. Decoding what came from disk takes the
-loop, so it is done in slices, by one sink at a time, and rests between them while deliveries come in."""
+"""Shares the machine between sinks that catch up and everything that is live. Decoding what came from disk takes the
+event loop, so it is done in slices, by one sink at a time; what a sink then does in its threads takes the interpreter,
+so it rests after each piece. Both only while deliveries come in."""
 
 import asyncio
 import time
@@ -8,6 +9,10 @@ from contextlib import asynccontextmanager
 
 #: a delivery that comes in during a slice waits this long
 _SLICE_S = 0.001
+#: how long after the last thing that came in the next one is expected
+_LIVE_S = 0.2
+#: a sink that waits for its far side needs no longer rest
+_MOST_REST_S = 0.05
 
 
 class Pace:
@@ -16,6 +21,7 @@ class Pace:
     def __init__(self, head: Callable[[], int]) -> None:
         self._head = head
         self._seen = head()
+        self._live_until_s = 0.0
         self._turn = asyncio.Lock()
 
     @asynccontextmanager
@@ -27,5 +33,15 @@ class Pace:
         async with self._turn:
             begin_s = time.perf_counter()
             yield begin_s + _SLICE_S
-            before, self._seen = self._seen, self._head()
-            await asyncio.sleep(time.perf_counter() - begin_s if self._seen != before else 0)
+            await asyncio.sleep(time.perf_counter() - begin_s if self._is_live() else 0)
+
+    async def rest(self, spent_s: float) -> None:
+        """A sink has written a piece that came from disk, which took ``spent_s``."""
+        if self._is_live():
+            await asyncio.sleep(min(spent_s, _MOST_REST_S))
+
+    def _is_live(self) -> bool:
+        now_s, head = time.perf_counter(), self._head()
+        if head != self._seen:
+            self._seen, self._live_until_s = head, now_s + _LIVE_S
+        return now_s < self._live_until_s

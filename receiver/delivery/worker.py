@@ -211,6 +211,7 @@ class SinkWorker:
 
     async def _deliver(self, records: Sequence[Record]) -> None:
         book, size = self._book, self.config.batch_events
+        begin_s, from_disk = time.perf_counter(), any(record.events is None for record in records)
         events: list[Event] = []
         filtered = undecodable = 0
         for record, decoded in zip(records, await self.decoded(records), strict=True):
@@ -222,6 +223,8 @@ class SinkWorker:
             events += wanted
         for start in range(0, len(events), size):
             await self._writer.write(events[start : start + size])
+        if from_disk and not self._writer.draining.is_set():
+            await self._pace.rest(time.perf_counter() - begin_s)
         book.filtered += filtered
         book.undecodable += undecodable
 

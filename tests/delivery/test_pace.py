@@ -38,6 +38,18 @@ async def test_it_rests_as_long_as_it_works_while_things_come_in() -> None:
     assert time.perf_counter() - begin_s >= 0.039
 
 
+async def test_a_sink_rests_after_a_piece_while_things_come_in() -> None:
+    """As long as the piece took, at most so long that a far side which is slow does not count; idle, not at all."""
+    heads = iter(range(100))
+    live, idle = Pace(lambda: next(heads)), Pace(lambda: 0)
+    begin_s = time.perf_counter()
+    await live.rest(0.02)
+    assert time.perf_counter() - begin_s >= 0.019
+    async with asyncio.timeout(5):
+        await live.rest(60)
+        await idle.rest(60)
+
+
 async def test_the_loop_goes_on_between_records_from_disk(tmp_path: Path) -> None:
     """One reading is many records; after each that takes a slice or more, everybody else has their turn."""
     turns: list[int] = []
