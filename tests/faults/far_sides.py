@@ -19,7 +19,7 @@ from tests.faults.oracle import FarSide
 from tests.kafka_broker import Broker
 from tests.kafka_reader import read_all
 
-_DISK_BYTES = 64 << 20
+_DISK_BYTES = 256 << 20
 _TOPIC = "islands"
 
 

@@ -42,6 +42,7 @@ max_bytes = {quarantine_bytes}
 
 [sinks.file]
 type = "file"
+path = "events/all.jsonl"
 rotate_bytes = {rotate_bytes}
 """
 #: closed files that stay: the newest tells the sink where it is
