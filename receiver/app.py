@@ -23,7 +23,7 @@ from receiver.errors import ReceiverError
 from receiver.ingress.doors import Doors
 from receiver.ingress.guard import Guard
 from receiver.ingress.http import Deliveries
-from receiver.ingress.intake import Intake, Outcome, Takes
+from receiver.ingress.intake import Intake, Outcome, Takes, hand_to
 from receiver.ingress.limits import Attempts, Budget
 from receiver.ingress.ops import Ops, Reloaded
 from receiver.ingress.orders import Orders
@@ -182,8 +182,7 @@ class Receiver:
         book = self.ledger.endpoint(record.vendor, record.endpoint)
         book.received += 1
         book.bytes += len(record.payload)
-        intake = self._front.deliveries.intake
-        return await (intake.quarantine(record, reason, book) if reason else intake.accept(record, book))
+        return await hand_to(self._front.deliveries.intake, record, reason, book)
 
     # ---- for commands, and for what answers them
 

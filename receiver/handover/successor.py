@@ -16,7 +16,7 @@ import structlog
 from receiver.errors import ConfigError, JournalUnavailable
 from receiver.handover.messages import Answer, Go, Line, Message, Prepared, Problem, Serving, Take
 from receiver.handover.predecessor import VARIABLE, Inheritance
-from receiver.ingress.intake import Fate, Outcome, Takes
+from receiver.ingress.intake import Fate, Outcome, Takes, hand_to
 from receiver.record import Record
 from receiver.telemetry.ledger import Intake as Book
 
@@ -119,8 +119,7 @@ class Successor:
             self._early.append(take)
         answer = await asked
         if self._instead is not None:
-            other = self._instead
-            return await (other.quarantine(record, reason, book) if reason else other.accept(record, book))
+            return await hand_to(self._instead, record, reason, book)
         if answer.failed:
             book.failed += 1
             raise JournalUnavailable(answer.failed)

@@ -43,6 +43,11 @@ class Takes(Protocol):
         """Keep what cannot be understood, byte for byte. Raises ``JournalUnavailable``."""
 
 
+async def hand_to(takes: Takes, record: Record, reason: str, book: Book) -> Outcome:
+    """Have ``record`` made safe; with a ``reason``, in quarantine. Raises ``JournalUnavailable``."""
+    return await (takes.quarantine(record, reason, book) if reason else takes.accept(record, book))
+
+
 class Intake:
     """The one door to the journal for everything that vendors send."""
 
