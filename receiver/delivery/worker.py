@@ -194,31 +194,32 @@ class SinkWorker:
         piece.events = []
         return 0.0
 
-    async def decoded(self, records: Sequence[Record]) -> list[list[Event] | None]:
-        """Events of each record, ``None`` where no decoder takes it now. What came from disk is decoded, at the pace
-        that all sinks share."""
-        found = [record.events for record in records]
-        waiting = [index for index, events in enumerate(found) if events is None]
-        at = 0
-        while at < len(waiting):
+    async def _decode_all(self, records: Sequence[Record]) -> None:
+        """Give each record its events; ``None`` stays where no decoder takes it now. What came from disk is decoded at
+        the pace that all sinks share, by the first of them that comes along."""
+        waiting = [record for record in reversed(records) if record.events is None]
+        while waiting:
             async with self._pace.slice() as until_s:
-                while at < len(waiting):
-                    found[waiting[at]] = decode_again(records[waiting[at]], self._decode, self.name)
-                    at += 1
+                while waiting:
+                    record = waiting.pop()
+                    if record.events is None:  # no other sink was faster
+                        record.events = decode_again(record, self._decode, self.name)
+                        if record.kind == "frames" and record.events is not None:
+                            record.payload = b""  # the events hold the messages: once in memory is enough
                     if time.perf_counter() >= until_s:
                         break
-        return found
 
     async def _deliver(self, records: Sequence[Record]) -> None:
         book, size = self._book, self.config.batch_events
         begin_s, from_disk = time.perf_counter(), any(record.events is None for record in records)
+        await self._decode_all(records)
         events: list[Event] = []
         filtered = undecodable = 0
-        for record, decoded in zip(records, await self.decoded(records), strict=True):
-            if decoded is None:
+        for record in records:
+            if record.events is None:
                 undecodable += record.count
                 continue
-            wanted = self.selection.pick(decoded)
+            wanted = self.selection.pick(record.events)
             filtered += record.count - len(wanted)
             events += wanted
         for start in range(0, len(events), size):

@@ -20,6 +20,7 @@ import structlog
 from receiver.errors import DiskFull, JournalUnavailable
 from receiver.journal.chain import Link
 from receiver.journal.clock import steady_ns
+from receiver.journal.recent import Recent
 from receiver.journal.room import Room
 from receiver.journal.segment import SUFFIX, Segment, file_bytes, is_damage, is_full, remove
 from receiver.journal.shelf import Shelf
@@ -76,6 +77,7 @@ class Lane(Shelf):
         #: when files that are not written to any more were written last, on the monotonic clock
         self._written_ns = {path: steady_ns(_written_ns(path)) for path in self._paths}
         self.tail = Tail(limits.tail_bytes, self.head)
+        self.recent = Recent(limits.tail_bytes // 2)
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._run, name=f"journal-{name}", daemon=True)
         self._thread.start()

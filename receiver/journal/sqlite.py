@@ -9,6 +9,7 @@ import heapq
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -135,6 +136,7 @@ class SqliteJournal:
         for name, lane in self.lanes.items():
             removed, missed = await asyncio.to_thread(lane.trim, readers[name])
             if removed:
+                lane.recent.forget()
                 log.info("journal.trimmed", lane=name, files=removed)
             for reader, count in missed.items():
                 lost[reader] = lost.get(reader, 0) + count
@@ -149,7 +151,7 @@ class SqliteJournal:
     async def _read_lane(self, lane: Lane, after: int, upto: int, limit_bytes: int) -> tuple[list[Record], int]:
         if after >= lane.tail.floor:
             return lane.tail.read(after, upto, limit_bytes)
-        return await self._in_reader(lane.read_disk, after, upto, limit_bytes)
+        return await lane.recent.read(after, upto, limit_bytes, partial(self._in_reader, lane.read_disk))
 
     def _in_reader(self, read: Callable[..., T], *arguments: int) -> "asyncio.Future[T]":
         return asyncio.get_running_loop().run_in_executor(self._readers, read, *arguments)
