@@ -8,6 +8,7 @@ module here with a docstring that says what breaks, and ``async def run(options:
 SCENARIOS: tuple[str, ...] = (
     "restart",
     "islands",
+    "catch_up",
     "memory",
     "crash",
     "damage",

@@ -105,4 +105,4 @@ def _text(value: Any) -> str:
         if isinstance(value, float):
             return f"{value:,.3g}"
     text = str(value)
-    return text if len(text) <= 400 else text[:399] + "…"
+    return text if len(text) <= 800 else text[:799] + "…"

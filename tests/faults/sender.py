@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import sys
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -37,6 +38,8 @@ class Load:
     taken: dict[str, int] = field(default_factory=dict)
     failures: Counter[str] = field(default_factory=Counter)
     latencies_s: list[float] = field(default_factory=list)
+    #: see ``--each``
+    each: list[tuple[float, float]] | None = None
     quarantined: int = 0
     stop: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -50,7 +53,9 @@ class Load:
             due_s = max(due_s + every_s, loop.time() - 1.0)
             begun_s = loop.time()
             if await self._post(reader, writer, body(name, serial), b"200"):
-                self.latencies_s.append(loop.time() - begun_s)
+                self.latencies_s.append(took_s := loop.time() - begun_s)
+                if self.each is not None:
+                    self.each.append((time.time(), took_s * 1000))
                 self.taken[name] = serial
             else:
                 return
@@ -81,7 +86,10 @@ class Load:
                 async with asyncio.timeout(_TELL_S):
                     await self.stop.wait()
             told, self.latencies_s = self.latencies_s, []
-            line = {"posts": len(told), **{f"p{share * 100:.0f}": quantile_ms(told, share) for share in (0.5, 0.99)}}
+            line: dict[str, object] = {"posts": len(told)}
+            line |= {f"p{share * 100:.0f}": quantile_ms(told, share) for share in (0.5, 0.99)}
+            if self.each is not None:
+                line["each"], self.each = self.each, []
             print(json.dumps(line), flush=True)
 
     async def _stopped(self, due_s: float) -> bool:
@@ -110,10 +118,10 @@ class Load:
         return answer[9:12] == wanted
 
 
-async def send(url: str, prefix: str, bots: int, rate: float, sockets: int) -> None:
+async def send(url: str, prefix: str, bots: int, rate: float, sockets: int, *, each: bool) -> None:
     """Until standard input is closed."""
     parts = urlsplit(url)
-    load = Load(parts.path, parts.hostname or "", parts.port or 0)
+    load = Load(parts.path, parts.hostname or "", parts.port or 0, each=[] if each else None)
     asyncio.get_running_loop().add_reader(sys.stdin.fileno(), load.stop.set)
     async with asyncio.TaskGroup() as tasks:
         for number in range(bots):
@@ -131,8 +139,9 @@ def main() -> None:
     parser.add_argument("--bots", type=int, default=20)
     parser.add_argument("--rate", type=float, default=100.0, help="callbacks a second, of all bots together")
     parser.add_argument("--sockets", type=int, default=2)
+    parser.add_argument("--each", action="store_true", help="tell of every callback")
     args = parser.parse_args()
-    asyncio.run(send(args.url, args.prefix, args.bots, args.rate, args.sockets))
+    asyncio.run(send(args.url, args.prefix, args.bots, args.rate, args.sockets, each=args.each))
 
 
 if __name__ == "__main__":

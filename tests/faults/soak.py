@@ -8,9 +8,8 @@ import asyncio
 import gzip
 import json
 import statistics
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import msgspec
 from tests.end_to_end.process import Server, serving
 from tests.faults.base import Options, Report
 from tests.faults.oracle import balance, mark_of
+from tests.faults.senders import Sender, sending, told
 from tests.ingress.hostile import rss_bytes
 
 MIB = 1 << 20
@@ -120,25 +120,6 @@ class Archive:
                 self.last[who] = number
 
 
-@dataclass
-class Sender:
-    """One process of ``tests.faults.sender``; ``lines`` are its newest figures, ``end`` its last word."""
-
-    process: asyncio.subprocess.Process
-    lines: list[dict[str, Any]] = field(default_factory=list)
-    end: dict[str, Any] = field(default_factory=dict)
-
-    async def read(self) -> None:
-        """Until it ends."""
-        assert self.process.stdout is not None
-        while line := await self.process.stdout.readline():
-            said = json.loads(line)
-            if "taken" in said:
-                self.end = said
-            else:
-                self.lines.append(said)
-
-
 async def run(options: Options) -> Report:
     """``rounds`` are seconds here."""
     report, shape = Report(), LONG if options.long else SHORT
@@ -146,7 +127,9 @@ async def run(options: Options) -> Report:
     samples: list[Sample] = []
     async with serving(options.folder, shape.sections().lstrip()) as server:
         archive = Archive(server.data_dir / "events")
-        async with _senders(server, shape) as senders:
+        async with sending(
+            server.url, "soak", processes=shape.senders, bots=shape.bots, rate=shape.rate, sockets=shape.sockets
+        ) as senders:
             for number in range(int(span_s / shape.every_s)):
                 await asyncio.sleep(shape.every_s)
                 await asyncio.to_thread(archive.collect)
@@ -164,47 +147,17 @@ async def run(options: Options) -> Report:
     return report
 
 
-@asynccontextmanager
-async def _senders(server: Server, shape: Shape) -> AsyncIterator[list[Sender]]:
-    """Processes at work; each has said what was taken from it when this ends."""
-    senders = []
-    try:
-        for number in range(shape.senders):
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "tests.faults.sender", f"{server.url}/meetstream/default",
-                "--prefix", f"soak{number}", "--bots", str(shape.bots // shape.senders),
-                "--rate", str(shape.rate / shape.senders), "--sockets", str(shape.sockets // shape.senders),
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            )  # fmt: skip
-            senders.append(Sender(process))
-        async with asyncio.TaskGroup() as tasks:
-            for sender in senders:
-                tasks.create_task(sender.read())
-            yield senders
-            for sender in senders:
-                assert sender.process.stdin is not None
-                sender.process.stdin.close()
-    finally:
-        for sender in senders:
-            if sender.process.returncode is None:
-                with suppress(TimeoutError, ProcessLookupError):
-                    await asyncio.wait_for(sender.process.wait(), 30)
-                    continue
-                sender.process.kill()
-                await sender.process.wait()
-
-
 def _sample(server: Server, senders: list[Sender]) -> Sample:
     process = Path("/proc") / str(server.pid)
     status = (process / "status").read_text().partition("Threads:")[2]
-    told = [sender.lines[-1] for sender in senders if sender.lines]
+    newest = [sender.lines[-1] for sender in senders if sender.lines]
     return Sample(
         rss=rss_bytes(server.pid) / MIB,
         files=sum(1 for _ in (process / "fd").iterdir()),
         threads=int(status.split()[0]),
         disk=sum(_sizes(server.data_dir)) / MIB,
-        p50=max((line["p50"] for line in told), default=0.0),
-        p99=max((line["p99"] for line in told), default=0.0),
+        p50=max((line["p50"] for line in newest), default=0.0),
+        p99=max((line["p99"] for line in newest), default=0.0),
     )
 
 
@@ -216,10 +169,7 @@ def _sizes(folder: Path) -> Iterator[int]:
 
 
 def _judge(report: Report, server: Server, senders: list[Sender], archive: Archive, metrics: dict[str, float]) -> None:
-    taken = {who: number for sender in senders for who, number in sender.end.get("taken", {}).items()}
-    failures = {what: count for sender in senders for what, count in sender.end.get("failures", {}).items()}
-    report.equal("senders that told what was taken", sum(bool(sender.end) for sender in senders), len(senders))
-    report.equal("deliveries that failed", failures, {})
+    taken = told(report, senders)
     report.equal(f"subjects whose {sum(taken.values()):,} deliveries are not all at the sink",
                  sorted(who for who, number in taken.items() if archive.last.get(who) != number)[:5], [])  # fmt: skip
     report.equal("deliveries missing, twice or out of order at the sink", archive.wrong, 0)

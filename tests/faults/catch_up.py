@@ -1,0 +1,70 @@
+"""A far side that comes back gets what it missed at many times real time, and live traffic does not wait for that.
+
+Each sink alone is down for a while under load (``archipelago``), then all of them at once. Speeds and latencies are
+reported and judge nothing; that everything arrives does.
+"""
+
+import asyncio
+import time
+
+from tests.faults.archipelago import LIVE, PATIENCE_S, Archipelago, archipelago, span_text
+from tests.faults.base import Options, Report
+
+_POLL_S = 0.05
+
+
+async def run(options: Options) -> Report:
+    """One sink after the other, then all."""
+    report = Report()
+    async with archipelago(options, report) as here:
+        await asyncio.sleep(1.0)
+        if options.long:
+            for sink in here.sinks:
+                await _outage(here, [sink], f"{sink} alone", options, report)
+        await _outage(here, here.sinks, "all at once", options, report)
+    return report
+
+
+async def _outage(here: Archipelago, sinks: list[str], about: str, options: Options, report: Report) -> None:
+    outage_s = float(options.pick(4, 60))
+    faults = {fault.sink: fault for fault in here.faults if fault.sink in sinks}  # the last of a sink's
+    before_s = time.time()
+    await asyncio.sleep(outage_s / 4)
+    begin_s = time.time()
+    for fault in faults.values():
+        await fault.begin()
+    await asyncio.sleep(outage_s)
+    for fault in faults.values():
+        await fault.end()
+    mended_s = time.time()
+    caught = dict(zip(faults, await asyncio.gather(*(_catching_up(here, sink) for sink in faults)), strict=True))
+    live_s = time.time()
+    speeds = {sink: f"{(first_s - begin_s) / (end_s - first_s):.0f}" for sink, (first_s, end_s) in caught.items()}
+    first_s = min(first for first, _ in caught.values())
+    report.figure(
+        f"{about}, down for {outage_s:.0f} s",
+        f"catching up at {speeds} × real time; live {live_s - mended_s:.1f} s after the far side was back; "
+        f"POSTs before {span_text(await here.posts_s(before_s, begin_s))}, "
+        f"while down {span_text(await here.posts_s(begin_s, mended_s))}, "
+        f"while catching up {span_text(await here.posts_s(first_s, live_s))}",
+    )
+    options.say(f"{about}: {report.figures[f'{about}, down for {outage_s:.0f} s']}")
+
+
+async def _catching_up(here: Archipelago, sink: str) -> tuple[float, float]:
+    """When the first delivery came, and when it was live: seconds since the epoch, within a look every 50 ms."""
+    label = f"{{sink={sink}}}"
+    first: float | None = None
+    begun_s = last_s = time.time()
+    deadline_s = time.monotonic() + PATIENCE_S
+    while True:
+        metrics = await here.server.metrics()
+        delivered, now_s = metrics[f"receiver_sink_delivered_total{label}"], time.time()
+        first = delivered if first is None else first
+        if delivered == first:
+            begun_s = last_s
+        last_s = now_s
+        if metrics[f"receiver_sink_pending{label}"] <= LIVE:
+            return begun_s, max(now_s, begun_s + _POLL_S)
+        assert time.monotonic() < deadline_s, f"{sink} does not catch up"
+        await asyncio.sleep(_POLL_S)
