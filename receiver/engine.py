@@ -77,6 +77,7 @@ class Engine:
         self.shedding = Shedding(marks, self.ledger.shed)
         self.intake = Intake(self.journal, self._dedup, decode_record, self.shedding)
         self._pace = Pace(lambda: self.journal.head)
+        self._stack.callback(self._pace.close)
         for name in self._sinks:
             self._make_worker(name)
 

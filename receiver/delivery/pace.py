@@ -1,18 +1,21 @@
-"""Shares the machine between sinks that catch up and everything that is live. Decoding what came from disk takes the
-event loop, so it is done in slices, by one sink at a time; what a sink then does in its threads takes the interpreter,
-so it rests after each piece. Both only while deliveries come in."""
+"""Decodes what comes from disk, in one thread for all sinks that catch up, so that what is live goes on beside it.
+
+The interpreter runs one thread at a time, and the event loop has to wait for it whenever it comes back from the system.
+So there is one such thread, and while deliveries come in it works in short slices and lies still as long after each.
+"""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
-#: a delivery that comes in during a slice waits this long
+T = TypeVar("T")
+R = TypeVar("R")
+#: a delivery that comes in during a slice waits this long at most
 _SLICE_S = 0.001
 #: how long after the last thing that came in the next one is expected
 _LIVE_S = 0.2
-#: a sink that waits for its far side needs no longer rest
-_MOST_REST_S = 0.05
 
 
 class Pace:
@@ -22,23 +25,28 @@ class Pace:
         self._head = head
         self._seen = head()
         self._live_until_s = 0.0
-        self._turn = asyncio.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="catch-up")
 
-    @asynccontextmanager
-    async def slice(self) -> AsyncIterator[float]:
-        """A turn on the loop, until the time that it gives (``time.perf_counter``). Sinks take turns in order.
+    async def each(self, items: Sequence[T], work: Callable[[T], R]) -> list[R]:
+        """``work`` of each item, in order. Readers take turns: one's items are done before the next one's."""
+        if not items:
+            return []
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, items, work)
 
-        While things come in, all of them together get half of the loop at most; otherwise what nobody else needs.
-        """
-        async with self._turn:
-            begin_s = time.perf_counter()
-            yield begin_s + _SLICE_S
-            await asyncio.sleep(time.perf_counter() - begin_s if self._is_live() else 0)
+    def close(self) -> None:
+        """Let the thread end after what it is at."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
-    async def rest(self, spent_s: float) -> None:
-        """A sink has written a piece that came from disk, which took ``spent_s``."""
-        if self._is_live():
-            await asyncio.sleep(min(spent_s, _MOST_REST_S))
+    def _work(self, items: Sequence[T], work: Callable[[T], R]) -> list[R]:
+        found: list[R] = []
+        begin_s = time.thread_time()  # of this thread alone: what it waits for the interpreter does not count
+        for item in items:
+            found.append(work(item))
+            spent_s = time.thread_time() - begin_s
+            if spent_s >= _SLICE_S:
+                time.sleep(spent_s if self._is_live() else 0)
+                begin_s = time.thread_time()
+        return found
 
     def _is_live(self) -> bool:
         now_s, head = time.perf_counter(), self._head()

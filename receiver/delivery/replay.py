@@ -5,7 +5,7 @@ comes by itself. Ids and sequence numbers are those of the first time, as long a
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 
@@ -103,7 +103,8 @@ class Replay:
             )
             if reached <= after:
                 break
-            events = [event for record in records for event in self._events(record)]
+            parts = await self._worker.pace.each(records, self._events)
+            events = [event for part in parts for event in part]
             for event in events:
                 progress.found[event.type] = progress.found.get(event.type, 0) + 1
                 progress.first_ns = progress.first_ns or event.received_ns
@@ -114,18 +115,17 @@ class Replay:
                 await self._write(events)
             progress.at = after = reached
 
-    def _events(self, record: Record) -> Iterator[Event]:
-        """The wanted events of a record."""
+    def _events(self, record: Record) -> list[Event]:
+        """The wanted events of a record. In the thread of ``pace``."""
         order = self._order
         if record.received_ns > order.to_ns or record.received_ns < order.from_ns - _LATE_NS:
-            return
+            return []
         decoded = decode_again(record, self._decode, self._worker.name)
         if decoded is None:
             self.progress.undecodable += record.count
-            return
-        for event in self._worker.selection.pick(self._selection.pick(decoded)):
-            if order.from_ns <= event.received_ns <= order.to_ns:
-                yield event
+            return []
+        wanted = self._worker.selection.pick(self._selection.pick(decoded))
+        return [event for event in wanted if order.from_ns <= event.received_ns <= order.to_ns]
 
     async def _write(self, events: list[Event]) -> None:
         size = self._worker.config.batch_events

@@ -25,8 +25,10 @@ from receiver.telemetry.ledger import SinkBook
 from sinks.base import Sink, SinkConfig
 
 log = structlog.get_logger()
-#: decoding what came from disk takes the event loop: keep it short
+#: what is read from disk, and decoded, at once
 READ_BYTES = 256 << 10
+#: what comes in shorter intervals is written together: each write costs as much as many events do
+_GATHER_S = 0.02
 _BACKOFF = Backoff()
 #: a sink that does not let go within this time is left behind
 _CLOSE_S = 3.0
@@ -57,10 +59,12 @@ class SinkWorker:
         self._state = state
         self._book = book
         self._decode = decode
-        self._pace = pace or Pace(lambda: journal.head)
+        self.pace = pace or Pace(lambda: journal.head)
         self._writer = SinkWriter(name, sink, config, state=state, book=book, backoff=backoff, close_s=close_s)
         self._pieces = Pieces()
         self._live = True
+        #: when it read last, and whether that was all there was
+        self._read_s, self._kept_up = 0.0, True
         self._cursor = self._taken = state.cursors.get(name, 0)
         if name not in state.cursors:
             state.move(name, 0)
@@ -144,7 +148,13 @@ class SinkWorker:
     async def _read(self) -> tuple[Sequence[Record], int]:
         if not self._live:
             return (), self._cursor
-        return await self._journal.read(self._cursor, media=self.media, limit_bytes=READ_BYTES)
+        early_s = self._read_s + _GATHER_S - time.perf_counter()
+        if self._kept_up and early_s > 0 and not self._writer.draining.is_set():
+            await asyncio.sleep(early_s)
+        self._read_s = time.perf_counter()
+        records, upto = await self._journal.read(self._cursor, media=self.media, limit_bytes=READ_BYTES)
+        self._kept_up = upto == self._journal.visible(media=self.media)
+        return records, upto
 
     async def _wait_for_more(self) -> None:
         """Wait for the journal, for a piece or for the order to drain, whichever comes first."""
@@ -194,25 +204,16 @@ class SinkWorker:
         piece.events = []
         return 0.0
 
-    async def _decode_all(self, records: Sequence[Record]) -> None:
-        """Give each record its events; ``None`` stays where no decoder takes it now. What came from disk is decoded at
-        the pace that all sinks share, by the first of them that comes along."""
-        waiting = [record for record in reversed(records) if record.events is None]
-        while waiting:
-            async with self._pace.slice() as until_s:
-                while waiting:
-                    record = waiting.pop()
-                    if record.events is None:  # no other sink was faster
-                        record.events = decode_again(record, self._decode, self.name)
-                        if record.kind == "frames" and record.events is not None:
-                            record.payload = b""  # the events hold the messages: once in memory is enough
-                    if time.perf_counter() >= until_s:
-                        break
+    def _give_events(self, record: Record) -> None:
+        """``None`` stays where no decoder takes it now. In the thread of ``pace``."""
+        if record.events is None:  # no other sink was faster
+            record.events = decode_again(record, self._decode, self.name)
+            if record.kind == "frames" and record.events is not None:
+                record.payload = b""  # the events hold the messages: once in memory is enough
 
     async def _deliver(self, records: Sequence[Record]) -> None:
         book, size = self._book, self.config.batch_events
-        begin_s, from_disk = time.perf_counter(), any(record.events is None for record in records)
-        await self._decode_all(records)
+        await self.pace.each([record for record in records if record.events is None], self._give_events)
         events: list[Event] = []
         filtered = undecodable = 0
         for record in records:
@@ -224,8 +225,6 @@ class SinkWorker:
             events += wanted
         for start in range(0, len(events), size):
             await self._writer.write(events[start : start + size])
-        if from_disk and not self._writer.draining.is_set():
-            await self._pace.rest(time.perf_counter() - begin_s)
         book.filtered += filtered
         book.undecodable += undecodable
 

@@ -39,6 +39,9 @@ class Journal(Protocol):
     async def wait(self, after: int, *, media: bool) -> None:
         """Return when there is something behind ``after``, which may turn out to be nothing for this reader."""
 
+    def visible(self, *, media: bool) -> int:
+        """Up to where a reader can read now."""
+
     @property
     def head(self) -> int:
         """The last number given out."""

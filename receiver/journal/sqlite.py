@@ -104,7 +104,6 @@ class SqliteJournal:
                 self._waiters.discard(waiter)
 
     def visible(self, *, media: bool) -> int:
-        """Up to where a reader can read now."""
         borders = [self.lanes[EVENTS].visible, self.lanes[MEDIA].visible if media else None]
         return min((border for border in borders if border is not None), default=self._last)
 

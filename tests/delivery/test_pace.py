@@ -1,78 +1,85 @@
-"""Sinks that catch up share the event loop with what is live: decoding goes in slices, one sink at a time."""
+"""Sinks that catch up share one thread for decoding, which rests as long as it works while deliveries come in."""
 
 import asyncio
+import itertools
+import threading
 import time
 from pathlib import Path
 
 from receiver.delivery.pace import Pace
 from receiver.record import Decoded, Record
 from tests.delivery.test_worker import FakeSink, decode, house
+from tests.support import until
 
 
-async def test_only_one_has_the_turn() -> None:
-    """However many sinks catch up, a delivery waits for one slice."""
-    pace, inside, most = Pace(lambda: 0), 0, 0
+async def test_only_one_works_at_a_time_and_off_the_loop() -> None:
+    """However many sinks catch up; each gets its own results, in order."""
+    pace, inside, most, threads = Pace(lambda: 0), 0, 0, set[int]()
 
-    async def sink() -> None:
+    def work(number: int) -> int:
         nonlocal inside, most
-        for _ in range(5):
-            async with pace.slice():
-                inside += 1
-                most = max(most, inside)
-                await asyncio.sleep(0)
-                inside -= 1
+        threads.add(threading.get_ident())
+        inside += 1
+        most = max(most, inside)
+        time.sleep(0.001)
+        inside -= 1
+        return -number
 
-    async with asyncio.TaskGroup() as tasks:
-        for _ in range(4):
-            tasks.create_task(sink())
+    found = await asyncio.gather(*(pace.each(range(begin, begin + 5), work) for begin in (0, 5, 10)))
+    assert found == [[-number for number in range(begin, begin + 5)] for begin in (0, 5, 10)]
     assert most == 1
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+    pace.close()
 
 
 async def test_it_rests_as_long_as_it_works_while_things_come_in() -> None:
-    """Half of the loop is for what is live."""
-    heads = iter(range(100))
-    pace = Pace(lambda: next(heads))
-    begin_s = time.perf_counter()
-    async with pace.slice():
-        time.sleep(0.02)  # noqa: ASYNC251 - work
-    assert time.perf_counter() - begin_s >= 0.039
+    """Half of the interpreter at most; idle, it does not rest."""
+    heads = itertools.count()
+
+    def busy(_: int) -> None:
+        end_s = time.thread_time() + 0.004
+        while time.thread_time() < end_s:
+            pass
+
+    took_s = []
+    for pace in (Pace(lambda: next(heads)), Pace(lambda: 0)):
+        begin_s, worked_s = time.perf_counter(), time.process_time()
+        await pace.each(range(20), busy)
+        took_s.append(time.perf_counter() - begin_s)
+        assert time.process_time() - worked_s >= 0.08
+        pace.close()
+    assert took_s[0] >= 0.16
 
 
-async def test_a_sink_rests_after_a_piece_while_things_come_in() -> None:
-    """As long as the piece took, at most so long that a far side which is slow does not count; idle, not at all."""
-    heads = iter(range(100))
-    live, idle = Pace(lambda: next(heads)), Pace(lambda: 0)
-    begin_s = time.perf_counter()
-    await live.rest(0.02)
-    assert time.perf_counter() - begin_s >= 0.019
-    async with asyncio.timeout(5):
-        await live.rest(60)
-        await idle.rest(60)
+async def test_a_fault_in_one_piece_of_work_is_the_readers_own() -> None:
+    """The thread goes on."""
+    pace = Pace(lambda: 0)
+    broken = await asyncio.gather(pace.each([0], lambda number: 1 // number), return_exceptions=True)
+    assert isinstance(broken[0], ZeroDivisionError)
+    assert await pace.each([1], lambda number: 1 // number) == [1]
+    pace.close()
 
 
-async def test_the_loop_goes_on_between_records_from_disk(tmp_path: Path) -> None:
-    """One reading is many records; after each that takes a slice or more, everybody else has their turn."""
-    turns: list[int] = []
-    passes = 0
+async def test_sinks_that_come_back_together_decode_once(tmp_path: Path) -> None:
+    """Whoever comes first does it for the others, and the loop is not held up meanwhile."""
+    decoded: list[int] = []
 
-    def slow(record: Record) -> Decoded:
-        turns.append(passes)
-        time.sleep(0.002)
+    def counted(record: Record) -> Decoded:
+        decoded.append(record.seq)
+        assert threading.current_thread().name.startswith("catch-up")
         return decode(record)
-
-    async def loop() -> None:
-        nonlocal passes
-        while True:
-            passes += 1
-            await asyncio.sleep(0)
 
     async with house(tmp_path) as here:
         for number in range(30):
             await here.put(str(number))
+    sinks = [FakeSink() for _ in range(3)]
     async with house(tmp_path, tail_bytes=0) as here, asyncio.TaskGroup() as group:
-        here.decode = slow
-        others = group.create_task(loop())
-        here.work(group, "s", FakeSink())
+        here.decode = counted
+        pace = Pace(lambda: here.journal.head)
+        for number, sink in enumerate(sinks):
+            here.work(group, f"s{number}", sink, pace=pace)
+        await until(lambda: all(len(sink.ids) == 30 for sink in sinks))
         await here.drained()
-        others.cancel()
-    assert len(turns) == len(set(turns)) == 30
+        pace.close()
+    assert len(decoded) == len(set(decoded)) == 30

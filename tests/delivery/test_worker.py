@@ -1,6 +1,7 @@
 """One sink's worker against a real journal: order, batches, cursor, retry, dead letters, drain. Sinks are fakes."""
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -100,7 +101,7 @@ class House:
 
     def work(self, group: asyncio.TaskGroup, name: str, sink: FakeSink, **keys: Any) -> SinkWorker:
         """Run a worker for ``sink`` with these keys in its config."""
-        options = {key: keys.pop(key) for key in ("backoff", "close_s") if key in keys}
+        options = {key: keys.pop(key) for key in ("backoff", "close_s", "pace") if key in keys}
         book = self.books[name] = SinkBook()
         config = SinkConfig(type="fake", **keys)
         worker = SinkWorker(
@@ -156,6 +157,22 @@ async def test_events_come_in_order_and_in_batches(tmp_path: Path) -> None:
     assert sink.batches == [["a", "b"], ["c", "d"], ["e"]]
     assert sink.calls == ["open", "write", "write", "write", "close"]
     assert here.books["s"].delivered == 5 and here.books["s"].batches == 3 and here.books["s"].delivered_ns == 7
+
+
+async def test_what_comes_in_short_intervals_is_written_together(tmp_path: Path) -> None:
+    """A write costs a far side as much as many events: under load there are no more than fifty in a second."""
+    sink = FakeSink()
+    async with house(tmp_path) as here, asyncio.TaskGroup() as group:
+        here.work(group, "s", sink)
+        await until(lambda: "open" in sink.calls)
+        for number in range(50):
+            await here.put(str(number))
+            await asyncio.sleep(0.002)
+        await until(lambda: len(sink.ids) == 50)
+        gaps_s = [after - before for before, after in itertools.pairwise(sink.at_s)]
+        assert len(sink.batches) < 25
+        assert all(gap_s > 0.015 for gap_s in gaps_s)
+        await here.drained()
 
 
 async def test_only_what_is_wanted_is_written(tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ PATIENCE_S = 180.0
 #: a sink that is so little behind is live again
 LIVE = 100
 _GOOD = '[sinks.good]\ntype = "file"\npath = "good/{date}.jsonl"\n'
+#: callbacks a second, beside 200 frames: server, far sides, broker and load have to fit on two cores
+_RATE = 100
 #: the sender tells every other second what was answered
 _TOLD_S = 2.5
 
@@ -79,8 +81,7 @@ async def archipelago(options: Options, report: Report) -> AsyncIterator[Archipe
         sections += [part.section() for part in (disk, kafka) if part is not None]
         environ = install(folder / "site")
         server = await stack.enter_async_context(serving(folder, "\n".join(sections), environ=environ))
-        rate = 300 if options.long else 100
-        async with sending(server.url, "bot", bots=8, rate=rate, sockets=4, each=True) as senders:
+        async with sending(server.url, "bot", bots=8, rate=_RATE, sockets=4, each=True) as senders:
             here = Archipelago(server, faults, senders[0])
             yield here
         metrics = await server.caught_up("good", *here.sinks)
