@@ -88,7 +88,7 @@ class JournalSettings(_Section, kw_only=True, frozen=True, forbid_unknown_fields
     events: LaneSettings = LaneSettings(max_bytes=8 << 30, max_age_s=7 * 86400)
     media: LaneSettings = LaneSettings(max_bytes=16 << 30, max_age_s=86400, tail_bytes=16 << 20, sync_every_ms=1000)
     quarantine: LaneSettings = LaneSettings(max_bytes=1 << 30, max_age_s=30 * 86400, tail_bytes=0)
-    #: keys remembered to recognise repeated deliveries
+    #: deliveries remembered to recognise repeats
     dedup_entries: Positive = 200_000
     dedup_window_s: Seconds = 48 * 3600.0
     #: deliveries without any time or id of the vendor's are repeats only within this time

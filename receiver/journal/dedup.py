@@ -1,7 +1,7 @@
 """Which deliveries are repeats. Pure: the time comes as an argument, from the monotonic clock (``clock.steady_ns``).
 
-Two generations bound the memory: lookups see both, and the elder is dropped when the younger is full. A delivery takes
-about 50 bytes of plain columns; as objects in a dictionary it would take 250.
+Three generations bound the memory: lookups see all of them, and the eldest is dropped when the youngest is full. A
+delivery takes about 50 bytes of plain columns; as objects in a dictionary it would take 250.
 """
 
 import asyncio
@@ -25,20 +25,22 @@ class Entry(msgspec.Struct):
 
 
 class Dedup:
-    """Remembers at least the newest ``entries`` keys.
+    """Remembers at least the newest ``entries`` deliveries that have a key, and at most half as many more.
 
     A key with the vendor's own time or id in it (``timed``) repeats within ``window_s``. One without may honestly come
     again with the same words, so it is a repeat only within ``untimed_window_s`` of the delivery before it.
     """
 
     def __init__(self, entries: int, window_s: float, untimed_window_s: float) -> None:
-        self._entries = entries
+        #: of a generation: two that are full hold as many as have to be remembered
+        self._share = (entries + 1) // 2
         self._window_ns = int(window_s * 1e9)
         self._untimed_window_ns = int(untimed_window_s * 1e9)
         #: on their way to the disk
         self._expected: dict[bytes, Entry] = {}
-        self._young = _Generation(entries)
-        self._old = _Generation(1)
+        self._young = _Generation(self._share)
+        #: the elder ones, full; the eldest last
+        self._old: tuple[_Generation, ...] = ()
 
     def find(self, key: bytes) -> Entry | None:
         """The last delivery with this key, as far as it is remembered."""
@@ -46,7 +48,10 @@ class Dedup:
         if expected is not None:
             return expected
         digest = _digest(key)
-        return self._young.find(digest) or self._old.find(digest)
+        for generation in (self._young, *self._old):
+            if (found := generation.find(digest)) is not None:
+                return found
+        return None
 
     def is_repeat(self, entry: Entry, now_ns: int, *, timed: bool) -> bool:
         """Whether a delivery of this moment repeats ``entry``. One of before (a retry out of quarantine) may, too."""
@@ -68,7 +73,7 @@ class Dedup:
         """Make ``entry``, which is on disk, the last delivery with this key."""
         digest = _digest(key)
         if self._young.full and self._young.find(digest) is None:
-            self._old, self._young = self._young, _Generation(self._entries)
+            self._old, self._young = (self._young, *self._old[:1]), _Generation(self._share)
         self._young.put(digest, entry)
 
 
