@@ -15,6 +15,12 @@ ROOT = Path(__file__).parent.parent
 BASE = ("receiver.data", "receiver.errors", "receiver.events", "receiver.record", "receiver.redaction")
 #: plain counters: it imports nothing of ours, and only msgspec
 BOOKS = "receiver.telemetry.ledger"
+#: what is known of meetings: pure, but for the book, which logs, and the tracker, which reads the journal
+FOLDS = tuple(
+    f"receiver.meetings.{name}"
+    for name in ("bounds", "formats", "roster", "show", "state", "streams", "transcript", "turn", "views")
+)
+MEETINGS = (*BASE, "receiver.meetings", "receiver.journal.base", "receiver.delivery.pace")
 #: what a pure module cannot do its mischief without
 RIM = (
     "asyncio", "aiohttp", "websockets", "time", "os", "socket", "select", "selectors", "ssl", "threading", "subprocess",
@@ -49,6 +55,12 @@ RULES = (
               "receiver.journal.state", "sinks.base"),
         never=("aiohttp", "websockets"),
     ),
+    Rule("receiver.meetings", ours=MEETINGS, never=("aiohttp", "websockets")),
+    *(
+        Rule(module, ours=(*BASE, *FOLDS), never=RIM, libraries=("msgspec",))
+        for module in FOLDS
+    ),
+    Rule("receiver.meetings.book", ours=(*BASE, *FOLDS), never=RIM, libraries=("msgspec", "structlog")),
     Rule("receiver.ingress", never=("receiver.live", "receiver.app")),
     Rule("receiver.live", never=("receiver.ingress", "receiver.app")),
     Rule(
@@ -172,6 +184,12 @@ def sources() -> dict[str, Path]:
         ("sinks", "from receiver.app import Receiver"),
         ("receiver.ingress.http", "from receiver.live import page"),
         ("receiver.live.events", "import receiver.ingress.http"),
+        ("receiver.meetings.roster", "import asyncio"),
+        ("receiver.meetings.transcript", "import structlog"),
+        ("receiver.meetings.state", "from receiver.journal.base import Journal"),
+        ("receiver.meetings.book", "from receiver.meetings.tracker import MeetingTracker"),
+        ("receiver.meetings.tracker", "from receiver.vendors import decode_record"),
+        ("receiver.meetings.tracker", "from receiver.journal.sqlite import SqliteJournal"),
         ("receiver.simulator.wire", "from receiver.vendors.meetstream import frames"),
         ("receiver.simulator.wire", "from receiver.events import Event"),
         ("receiver.app", "import asyncio\nasyncio.create_task(f())"),
@@ -197,6 +215,9 @@ def test_checker_sees_a_planted_breach(module: str, source: str) -> None:
         ("sinks.file", "import os, numpy\nfrom receiver.events import Event\nfrom sinks.base import Batch"),
         ("sinks.kafka", "from . import kafka_message"),
         ("receiver.ingress.http", "from receiver.vendors import vendor_named\nfrom aiohttp import web"),
+        ("receiver.meetings.state", "import msgspec\nfrom receiver.meetings.roster import Roster"),
+        ("receiver.meetings.book", "import structlog\nfrom receiver.meetings.show import summary"),
+        ("receiver.meetings.tracker", "import asyncio, time\nfrom receiver.delivery.pace import Pace"),
         ("receiver.simulator.wire", "import aiohttp, websockets\nfrom receiver.simulator import tally"),
         ("receiver.app", "async def f(tg):\n    tg.create_task(g())\n    self._tasks.create_task(g())"),
         ("receiver.eventsource", "import orjson"),
@@ -213,6 +234,12 @@ def test_checker_resolves_relative_imports() -> None:
     expected = ["p.q.b", "p.q.b.c", "p.d", "p.d.e"]
     assert [found.name for found in imports(tree, "p.q.a", is_package=False)] == expected
     assert [found.name for found in imports(tree, "p.q", is_package=True)] == expected
+
+
+def test_every_module_of_meetings_has_its_rule() -> None:
+    """A new fold cannot escape: what is neither the book nor the tracker is pure."""
+    there = {module for module in sources() if module.startswith("receiver.meetings.")}
+    assert there == {*FOLDS, "receiver.meetings.book", "receiver.meetings.tracker"}
 
 
 def test_checker_reads_the_shipped_files() -> None:

@@ -1,0 +1,136 @@
+"""Keeps a book of meetings up to date from the journal. It reads the events lane and leaves media alone.
+
+At the start it begins so far back as is configured, and folds again what was there before. What is live goes on beside
+it: decoding is done in the thread that all who catch up share, folding on the loop in short slices. A journal that
+cannot be read for a while only makes the book late.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from receiver.delivery.pace import Pace
+from receiver.errors import Malformed
+from receiver.journal.base import Journal
+from receiver.meetings.book import MeetingBook
+from receiver.record import Decoded, Record
+from receiver.redaction import redact_text
+
+log = structlog.get_logger()
+#: what is read from disk, and decoded, at once
+_READ_BYTES = 256 << 10
+#: then everybody else has their turn
+_SLICE_S = 0.001
+_FIRST_RETRY_S, _MOST_RETRY_S = 0.5, 30.0
+
+
+class MeetingTracker:
+    """One reader of the journal. Use ``run`` as a task of its own."""
+
+    def __init__(
+        self,
+        book: MeetingBook,
+        journal: Journal,
+        decode: Callable[[Record], Decoded],
+        *,
+        pace: Pace,
+        history_s: float = 2 * 86400.0,
+        tick_s: float = 5.0,
+        now_ns: Callable[[], int] = time.time_ns,
+        retry_s: float = _FIRST_RETRY_S,
+    ) -> None:
+        """``pace``: what all who catch up have in common. ``history_s``: how far back it begins. ``tick_s``: how
+        often quiet meetings are looked for. ``now_ns``: the clock that stamps arrivals."""
+        self.book = book
+        self._journal = journal
+        self._decode = decode
+        self._pace = pace
+        self._history_s = history_s
+        self._tick_s = tick_s
+        self._now_ns = now_ns
+        self._retry_s = retry_s
+        self._cursor = 0
+        self._begun = False
+        self._ticked_s = 0.0
+        #: set once everything that was there at the start is folded
+        self.caught_up = asyncio.Event()
+
+    @property
+    def cursor(self) -> int:
+        """The last number whose events are in the book."""
+        return self._cursor
+
+    async def run(self) -> None:
+        """Follow the journal for ever. Nothing but cancellation ends it."""
+        retry_s = self._retry_s
+        while True:
+            try:
+                await self._step()
+            except Exception as error:  # the journal's fault, or ours
+                log.error("meetings.read.failed", error=redact_text(f"{type(error).__name__}: {error}"))
+                await asyncio.sleep(retry_s)
+                retry_s = min(retry_s * 2, _MOST_RETRY_S)
+            else:
+                retry_s = self._retry_s
+
+    async def _step(self) -> None:
+        """Read and fold once, or wait for more."""
+        if not self._begun:
+            since_ns = self._now_ns() - int(self._history_s * 1e9)
+            self._cursor = await self._journal.since(since_ns, media=False)
+            self._begun = True
+        records, upto = await self._journal.read(self._cursor, media=False, limit_bytes=_READ_BYTES)
+        behind = upto > self._cursor
+        await self._take(records)
+        self._cursor = upto
+        if not behind:
+            self.caught_up.set()
+        if self.caught_up.is_set():
+            self._tick()
+        if not behind:
+            await self._wait()
+
+    async def _wait(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._tick_s):
+                await self._journal.wait(self._cursor, media=False)
+
+    def _tick(self) -> None:
+        """Not while the past is folded: what looks quiet there is only not read yet."""
+        now_s = time.monotonic()
+        if now_s - self._ticked_s >= self._tick_s:
+            self._ticked_s = now_s
+            self.book.tick(self._now_ns())
+
+    async def _take(self, records: Sequence[Record]) -> None:
+        """Fold ``records`` in slices; what came from disk is decoded first, in turn with others who catch up."""
+        await self._pace.each([record for record in records if record.events is None], self._give_events)
+        until_s = time.perf_counter() + _SLICE_S
+        for record in records:
+            if record.events is not None:
+                self.book.fold(record.events)
+            else:
+                source = f"/{record.vendor}/{record.endpoint}"
+                self.book.lost(source, record.subject, damaged=record.kind == "damaged")
+            self._cursor = record.last_seq
+            if time.perf_counter() >= until_s:
+                await asyncio.sleep(0)
+                until_s = time.perf_counter() + _SLICE_S
+
+    def _give_events(self, record: Record) -> None:
+        """For all who read it; ``None`` stays where no decoder takes it now. In the thread of ``pace``."""
+        if record.events is not None:  # another reader was faster
+            return
+        try:
+            events = self._decode(record).events
+        except Exception as error:
+            text = redact_text(f"{type(error).__name__}: {error}")
+            known = isinstance(error, Malformed)
+            log.error("meetings.undecodable", sequence=record.seq, error=text, exc_info=not known)
+            return
+        for offset, event in enumerate(events):
+            event.sequence = min(record.seq + offset, record.last_seq)
+        record.events = events
