@@ -152,7 +152,9 @@ class SinkWorker:
         if self._kept_up and early_s > 0 and not self._writer.draining.is_set():
             await asyncio.sleep(early_s)
         self._read_s = time.perf_counter()
-        records, upto = await self._journal.read(self._cursor, media=self.media, limit_bytes=READ_BYTES)
+        records, upto = await self._journal.read(
+            self._cursor, media=self.media, limit_bytes=READ_BYTES, reader=self.name
+        )
         self._kept_up = upto == self._journal.visible(media=self.media)
         return records, upto
 

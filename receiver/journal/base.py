@@ -25,9 +25,12 @@ class Journal(Protocol):
     async def room(self, lane: str = EVENTS) -> None:
         """Return when the lane has room for more: what a socket awaits before it reads on."""
 
-    async def read(self, after: int, *, media: bool, limit_bytes: int) -> tuple[Sequence[Record], int]:
+    async def read(
+        self, after: int, *, media: bool, limit_bytes: int, reader: str = ""
+    ) -> tuple[Sequence[Record], int]:
         """Records behind the number ``after`` in order, from memory or disk, and the number up to which that is all.
-        ``media``: with those of the media lane. A reader's next ``after`` is the second value."""
+        ``media``: with those of the media lane. A reader's next ``after`` is the second value. For a ``reader`` with a
+        name what comes next is kept in memory, as far as there is room."""
 
     async def reread(self, after: int, upto: int, *, media: bool, limit_bytes: int) -> tuple[Sequence[Record], int]:
         """Like ``read``, as far as ``upto``, and from disk: the records come without events, with their raw bytes."""

@@ -78,11 +78,14 @@ class SqliteJournal:
     async def room(self, lane: str = EVENTS) -> None:
         await self.lanes[lane].room()
 
-    async def read(self, after: int, *, media: bool, limit_bytes: int) -> tuple[Sequence[Record], int]:
+    async def read(
+        self, after: int, *, media: bool, limit_bytes: int, reader: str = ""
+    ) -> tuple[Sequence[Record], int]:
         upto = self.visible(media=media)
         if upto <= after:
             return (), after
-        return _merged([await self._read_lane(self.lanes[name], after, upto, limit_bytes) for name in _wanted(media)])
+        lanes = [self.lanes[name] for name in _wanted(media)]
+        return _merged([await self._read_lane(lane, after, upto, limit_bytes, reader) for lane in lanes])
 
     async def reread(self, after: int, upto: int, *, media: bool, limit_bytes: int) -> tuple[Sequence[Record], int]:
         upto = min(upto, self.visible(media=media))
@@ -147,9 +150,11 @@ class SqliteJournal:
             await lane.close()
         self._readers.shutdown(wait=False)
 
-    async def _read_lane(self, lane: Lane, after: int, upto: int, limit_bytes: int) -> tuple[list[Record], int]:
+    async def _read_lane(
+        self, lane: Lane, after: int, upto: int, limit_bytes: int, reader: str
+    ) -> tuple[list[Record], int]:
         if after >= lane.tail.floor:
-            return lane.tail.read(after, upto, limit_bytes)
+            return lane.tail.read(after, upto, limit_bytes, reader)
         return await lane.recent.read(after, upto, limit_bytes, partial(self._in_reader, lane.read_disk))
 
     def _in_reader(self, read: Callable[..., T], *arguments: int) -> "asyncio.Future[T]":

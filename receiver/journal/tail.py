@@ -10,6 +10,7 @@ from receiver.record import Record
 _TEXT_FACTOR, _FRAMES_FACTOR, _EVENT_BYTES = 6.0, 3.5, 1500
 #: of a reader's limit, which is in bytes of payload
 _MEMORY_FACTOR = 4
+_NEVER = 1 << 63
 _GONE = Record(vendor="", endpoint="", kind="body", payload=b"", received_ns=0)
 
 
@@ -22,45 +23,35 @@ def memory_bytes(record: Record) -> int:
 class Tail:
     """Records behind ``floor``, oldest first. Reads that start below ``floor`` belong to the disk.
 
-    Once something has gone that the reader who was furthest had not read, nobody keeps up: until somebody reads here
-    again, an eighth of ``max_bytes`` is enough for those who come back from the disk.
+    What a named reader still has to read is kept, up to ``max_bytes``. Of what none of them needs an eighth of
+    ``max_bytes`` is enough, for those who come back from the disk.
     """
 
     def __init__(self, max_bytes: int, floor: int) -> None:
         self.floor = floor
         self._max_bytes = max_bytes
-        self._read_upto = floor
+        #: up to where each has read
+        self._readers: dict[str, int] = {}
         self._bytes = 0
         self._records: list[Record] = []
         self._sizes: list[int] = []
         self._start = 0
 
     def append(self, record: Record) -> None:
-        """Add the next record; the oldest go when the limit is passed."""
+        """Add the next record; the oldest go when the limit is passed, or when nobody needs them."""
         size = memory_bytes(record)
         if record.kind == "frames" and record.events is not None:
             record.payload = b""  # the events hold the messages: once in memory is enough
         self._records.append(record)
         self._sizes.append(size)
         self._bytes += size
-        while self._bytes > self._limit_bytes and self._start < len(self._records):
-            self._bytes -= self._sizes[self._start]
-            self.floor = self._records[self._start].last_seq
-            self._records[self._start] = _GONE  # its place is cut off with many others
-            self._start += 1
-        if self._start > 64 and self._start * 4 > len(self._records):
-            del self._records[: self._start]
-            del self._sizes[: self._start]
-            self._start = 0
+        if self._bytes > self._max_bytes // 8:
+            self._let_go()
 
-    @property
-    def _limit_bytes(self) -> int:
-        return self._max_bytes if self._read_upto >= self.floor else self._max_bytes // 8
-
-    def read(self, after: int, upto: int, limit_bytes: int) -> tuple[list[Record], int]:
-        """Records with ``after < seq <= upto``, about ``limit_bytes`` of payload, and up to where that is complete."""
+    def read(self, after: int, upto: int, limit_bytes: int, reader: str = "") -> tuple[list[Record], int]:
+        """Records with ``after < seq <= upto``, about ``limit_bytes`` of payload, and up to where that is complete.
+        What comes then is kept for ``reader``, if it has a name."""
         records = self._records
-        self._read_upto = max(self._read_upto, after)
         index = bisect_right(records, after, lo=self._start, key=_seq)
         found: list[Record] = []
         size = 0
@@ -69,11 +60,31 @@ class Tail:
             if record.seq > upto:
                 break
             if size >= limit_bytes * _MEMORY_FACTOR:
-                return found, found[-1].last_seq
+                upto = found[-1].last_seq
+                break
             found.append(record)
             size += self._sizes[index]
             index += 1
+        if reader:
+            self._readers[reader] = upto
         return found, upto
+
+    def _let_go(self) -> None:
+        needed = min(self._readers.values(), default=_NEVER)
+        while self._start < len(self._records) and (
+            self._bytes > self._max_bytes
+            or (self._bytes > self._max_bytes // 8 and self._records[self._start].last_seq <= needed)
+        ):
+            self._bytes -= self._sizes[self._start]
+            self.floor = self._records[self._start].last_seq
+            self._records[self._start] = _GONE  # its place is cut off with many others
+            self._start += 1
+        if needed < self.floor:  # who is not here any more needs nothing here
+            self._readers = {name: upto for name, upto in self._readers.items() if upto >= self.floor}
+        if self._start > 64 and self._start * 4 > len(self._records):
+            del self._records[: self._start]
+            del self._sizes[: self._start]
+            self._start = 0
 
 
 def _seq(record: Record) -> int:

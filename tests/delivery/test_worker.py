@@ -170,7 +170,6 @@ async def test_what_comes_in_short_intervals_is_written_together(tmp_path: Path)
             await asyncio.sleep(0.002)
         await until(lambda: len(sink.ids) == 50)
         gaps_s = [after - before for before, after in itertools.pairwise(sink.at_s)]
-        assert len(sink.batches) < 25
         assert all(gap_s > 0.015 for gap_s in gaps_s)
         await here.drained()
 

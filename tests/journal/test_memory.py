@@ -68,28 +68,47 @@ def test_a_record_is_counted_as_what_it_takes(make: Callable[[int], Record]) -> 
 
 
 def test_rows_beyond_the_limit_are_gone() -> None:
-    """Large rows too: a quarter of a megabyte each. The reader keeps up."""
+    """Large rows too: a quarter of a megabyte each. The reader is at the oldest that is there."""
     limit = 4 << 20
     with traced() as held:
         tail = Tail(limit, 0)
         for number in range(1, 61):
             tail.append(frames(number * 1000, 130))
-            tail.read(number * 1000, 1 << 60, 1)
+            tail.read(tail.floor, tail.floor, 1, "a")
         assert held() <= limit
         records, _ = tail.read(tail.floor, 1 << 60, 1 << 30)
         assert len(records) == 3 and records[-1].seq == 60_000
 
 
-def test_where_nobody_keeps_up_little_is_kept() -> None:
-    """Until somebody reads from memory again."""
-    tail = Tail(80 * memory_bytes(callback(1)), 0)
-    kept = []
-    for number in range(1, 301):
+def kept(behind: Callable[[int], int | None], reader: str = "a") -> list[int]:
+    """How many of 400 callbacks lie in a tail that has room for 80, after each; read so far behind the newest."""
+    tail, found = Tail(80 * memory_bytes(callback(1)), 0), []
+    for number in range(1, 401):
         tail.append(callback(number))
-        if number >= 200:  # somebody has come back from the disk
-            tail.read(number, number, 1)
-        kept.append(number - tail.floor)
-    assert 75 <= max(kept[:80]) <= 80 and max(kept[100:199]) <= 11 and 75 <= kept[-1] <= 80
+        if (back := behind(number)) is not None:
+            tail.read(max(tail.floor, number - back - 1), number - back, 1 << 30, reader)
+        found.append(number - tail.floor)
+    return found
+
+
+def test_what_nobody_needs_is_not_kept() -> None:
+    """Neither where every reader has read everything, nor where nobody reads, nor for one without a name."""
+    assert max(kept(lambda number: 0)) <= 11
+    assert max(kept(lambda number: None)) <= 11
+    assert max(kept(lambda number: 40, reader="")) <= 11
+
+
+def test_what_a_reader_needs_is_kept() -> None:
+    """As far as there is room: from where it is on."""
+    assert 40 <= max(kept(lambda number: 40)) <= 42
+    assert 75 <= max(kept(lambda number: 200)) <= 80
+
+
+def test_a_reader_that_stops_is_given_up_where_the_room_ends() -> None:
+    """Its place is kept until then."""
+    found = kept(lambda number: 20 if number <= 100 else None)
+    assert found[99] <= 22 and found[150] > 70
+    assert max(found[170:]) <= 11
 
 
 def test_keys_of_deliveries_take_fifty_bytes() -> None:

@@ -176,7 +176,7 @@ async def test_a_journal_that_cannot_be_read_makes_it_late_only(tmp_path: Path) 
         failing = [OSError("disk"), OSError("disk")]
         read = journal.read
 
-        async def flaky(after: int, *, media: bool, limit_bytes: int) -> Any:
+        async def flaky(after: int, *, media: bool, limit_bytes: int, reader: str = "") -> Any:
             if failing:
                 raise failing.pop()
             return await read(after, media=media, limit_bytes=limit_bytes)
