@@ -10,8 +10,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from receiver.audio.pcm import Samples
 from sinks.pcm import Chunk, Mark
-from sinks.resample import Resampler, Samples
+from sinks.resample import Resampler
 from sinks.rttm import OpenTurn, Turns
 from sinks.wavfile import Header, WavFile, read_header, sync_folder
 

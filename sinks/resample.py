@@ -13,7 +13,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-Samples = NDArray[np.int16]
+from receiver.audio.pcm import Samples
 
 #: reach of soxr's HQ filter to either side, in samples of the lower rate: 92 by measurement
 _REACH_SAMPLES = 128

@@ -47,6 +47,7 @@ class Import(NamedTuple):
 
 RULES = (
     *(Rule(module, ours=BASE, libraries=("msgspec",)) for module in (*BASE, BOOKS)),
+    Rule("receiver.audio", ours=(*BASE, "receiver.audio"), never=RIM, libraries=("msgspec", "numpy", "soxr")),
     Rule("receiver.vendors", ours=(*BASE, "receiver.vendors"), never=RIM),
     Rule("receiver.journal", ours=(*BASE, "receiver.journal"), never=("aiohttp", "websockets")),
     Rule(
@@ -68,7 +69,7 @@ RULES = (
         never=("receiver.vendors", "receiver.record", "receiver.events", "receiver.journal", "receiver.delivery",
                "receiver.ingress", "receiver.live", "receiver.app", "sinks"),
     ),
-    Rule("sinks", ours=("receiver.errors", "receiver.events", "sinks")),
+    Rule("sinks", ours=("receiver.audio", "receiver.errors", "receiver.events", "sinks")),
 )  # fmt: skip
 #: they make tasks that nobody waits for; a task group's ``create_task`` does not
 BARE_TASKS = frozenset({"create_task", "ensure_future"})
@@ -165,6 +166,9 @@ def sources() -> dict[str, Path]:
         ("receiver.record", "from receiver import vendors"),
         ("receiver.errors", "import receiver"),
         ("receiver.redaction", "def f():\n    import receiver.telemetry.log"),
+        ("receiver.audio.mix", "import time"),
+        ("receiver.audio.mix", "import scipy"),
+        ("receiver.audio.mix", "from sinks.resample import Resampler"),
         ("receiver.vendors.meetstream", "import time"),
         ("receiver.vendors.meetstream", "from asyncio import sleep"),
         ("receiver.vendors.meetstream.wire", "import os.path as p"),
@@ -212,6 +216,8 @@ def test_checker_sees_a_planted_breach(module: str, source: str) -> None:
         ("receiver.vendors.timely", "from receiver.vendors import timely\nimport timeit, osmium"),
         ("receiver.journal.sqlite", "import asyncio, sqlite3, os\nfrom receiver.journal.base import Journal"),
         ("receiver.delivery.worker", "from sinks.base import Sink\nfrom receiver.journal.base import Journal"),
+        ("receiver.audio.mix", "import numpy\nfrom receiver.audio.pcm import Samples"),
+        ("sinks.relay", "import websockets\nfrom receiver.audio.mix import Mixer"),
         ("sinks.file", "import os, numpy\nfrom receiver.events import Event\nfrom sinks.base import Batch"),
         ("sinks.kafka", "from . import kafka_message"),
         ("receiver.ingress.http", "from receiver.vendors import vendor_named\nfrom aiohttp import web"),
