@@ -1,1 +1,1 @@
-"""What people and programs read while a meeting runs: events, sound, meetings. May import all but ``receiver.ingress``."""
+"""What people and programs read while a meeting runs. May import everything but ``receiver.ingress`` and the wiring."""

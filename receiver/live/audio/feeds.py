@@ -1,0 +1,262 @@
+"""Which bots' sound can be heard, and the newest records of those that somebody listens to.
+
+One reader follows the journal for all listeners, in the media lane only while there are any. What it reads of a bot is
+kept for a moment in that bot's feed. Each listener has a cursor of his own: one who keeps up reads the feed, one who
+does not reads the journal. Nothing is queued for anybody.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+import structlog
+
+from receiver.delivery.pace import Pace
+from receiver.delivery.worker import READ_BYTES, decode_again
+from receiver.errors import NotFound, Overloaded
+from receiver.events import Event, StreamClosed, StreamOpened
+from receiver.journal.base import Journal
+from receiver.journal.tail import Tail
+from receiver.record import Decoded, Record
+
+log = structlog.get_logger()
+#: of one bot's newest records, in memory; they are the same objects that the journal keeps
+_FEED_BYTES = 4 << 20
+_RETRY_S = 1.0
+_NAME = "live audio"
+
+
+class Live:
+    """A bot's audio: connections that are open, when the last of them ended (monotonic seconds), when it began."""
+
+    __slots__ = ("began_ns", "ended_s", "open")
+
+    def __init__(self, began_ns: int) -> None:
+        self.began_ns = began_ns
+        self.open: set[str] = set()
+        self.ended_s = 0.0
+
+
+class Feed:
+    """What one bot's listeners share: ``read`` behind a cursor, ``wait`` for more."""
+
+    def __init__(self, feeds: "Feeds", subject: str) -> None:
+        self.subject = subject
+        self.listeners = 0
+        self.changed = asyncio.Event()
+        self.tail = Tail(_FEED_BYTES, feeds.cursor)
+        self._feeds = feeds
+
+    @property
+    def cursor(self) -> int:
+        """Up to where the journal was read."""
+        return self._feeds.cursor
+
+    @property
+    def known(self) -> bool:
+        """Whether it can be heard, or may come back."""
+        return self._feeds.is_known(self.subject)
+
+    async def read(self, after: int) -> tuple[Sequence[Record], int, bool]:
+        """Records of this bot's audio behind ``after``, the number up to which that is all, and whether the journal
+        has let go of some that were there."""
+        if after >= self.cursor:
+            return (), after, False
+        if after >= self.tail.floor:
+            records, upto = self.tail.read(after, self.cursor, READ_BYTES)
+            return records, upto, False
+        found, upto = await self._feeds.journal.read(after, media=True, limit_bytes=READ_BYTES)
+        first = next((record for record in found if record.kind == "frames"), None)
+        lost = first is not None and first.prev > after
+        return [record for record in found if _is_of(record, self.subject)], upto, lost
+
+    async def events(self, records: Sequence[Record]) -> AsyncIterator[Event]:
+        """Their events, in order. What came from disk is decoded at the pace that all who catch up share."""
+        for record in records:
+            if record.events is None:
+                async with self._feeds.pace.slice():
+                    if record.events is None:  # nobody else was faster
+                        record.events = decode_again(record, self._feeds.decode, _NAME)
+                        if record.kind == "frames" and record.events is not None:
+                            record.payload = b""  # the events hold the messages: once in memory is enough
+            for event in record.events or ():
+                yield event
+
+    async def wait(self, after: int, most_s: float) -> None:
+        """Return when there may be something behind ``after``, and after ``most_s`` in any case."""
+        if after < self.cursor:
+            return
+        self.changed.clear()
+        try:
+            async with asyncio.timeout(most_s):
+                await self.changed.wait()
+        except TimeoutError:
+            return
+
+
+class Seat(NamedTuple):
+    """A listener's place: whose sound, behind which number of the journal, since when (nanoseconds since the epoch)."""
+
+    feed: Feed
+    begin: int
+    zero_ns: int
+
+
+class Feeds:
+    """Have ``run`` as a task for as long as the journal is open; ``close`` ends all listening, ``resume`` allows it."""
+
+    def __init__(
+        self, journal: Journal, decode: Callable[[Record], Decoded], resume_s: float, pace: Pace | None = None
+    ) -> None:
+        """``resume_s``: for so long after its last connection a stream may come back."""
+        self.journal = journal
+        self.decode = decode
+        self.pace = pace or Pace(lambda: journal.head)
+        self.cursor = journal.head
+        self.lives: dict[str, Live] = {}
+        self._resume_s = resume_s
+        self._feeds: dict[str, Feed] = {}
+        self._wanted = asyncio.Event()
+        self._running: set[asyncio.Timeout] = set()
+        self._closed = False
+
+    async def run(self) -> None:
+        """Follow the journal for ever."""
+        while True:
+            try:
+                await self._step()
+            except Exception:  # the journal's fault, or ours
+                log.exception("live.audio.fault")
+                await asyncio.sleep(_RETRY_S)
+
+    def is_known(self, subject: str) -> bool:
+        """Whether a bot's audio can be heard, or may come back."""
+        live = self.lives.get(subject)
+        return live is not None and (bool(live.open) or time.monotonic() - live.ended_s <= self._resume_s)
+
+    @asynccontextmanager
+    async def listen(self, subject: str, wait_s: float) -> AsyncIterator[Seat]:
+        """A place from now on, or from the begin of what begins within ``wait_s``. Raises ``NotFound`` where none does.
+
+        What is done with it ends with ``Overloaded`` when this is closed.
+        """
+        if self._closed:
+            raise Overloaded("the server is stopping")
+        limit = asyncio.timeout(None)
+        try:
+            async with limit, self._joined(subject) as feed:
+                self._running.add(limit)
+                begin, zero_ns = self.cursor, time.time_ns()
+                if not feed.known:
+                    await self._begun(feed, wait_s)
+                    zero_ns = self.lives[subject].began_ns
+                yield Seat(feed, begin, zero_ns)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise Overloaded("the server is stopping") from None
+        finally:
+            self._running.discard(limit)
+
+    def close(self) -> None:
+        """End all listening, also where a listener does not take what it is sent."""
+        self._closed = True
+        for limit in self._running:
+            if not limit.expired():
+                limit.reschedule(0.0)
+
+    def resume(self) -> None:
+        """Allow listening again after ``close``."""
+        self._closed = False
+
+    # ---- parts
+
+    @asynccontextmanager
+    async def _joined(self, subject: str) -> AsyncIterator[Feed]:
+        feed = self._feeds.get(subject)
+        if feed is None:
+            feed = self._feeds[subject] = Feed(self, subject)
+        feed.listeners += 1
+        self._wanted.set()
+        try:
+            yield feed
+        finally:
+            feed.listeners -= 1
+            if not feed.listeners:
+                self._feeds.pop(subject, None)
+
+    async def _begun(self, feed: Feed, wait_s: float) -> None:
+        until_s = time.monotonic() + wait_s
+        while not feed.known:
+            left_s = until_s - time.monotonic()
+            if left_s <= 0:
+                raise NotFound(
+                    f"no live audio of {feed.subject!r}; ?wait= with a number of seconds waits for it to begin"
+                )
+            await feed.wait(feed.cursor, left_s)
+
+    async def _step(self) -> None:
+        media = bool(self._feeds)
+        records, upto = await self.journal.read(self.cursor, media=media, limit_bytes=READ_BYTES)
+        changed = set()
+        for record in records:
+            if record.channel != "audio" or not record.subject:
+                continue
+            if record.kind in ("opened", "closed"):
+                self._note(record)
+            elif not self.is_known(record.subject):  # its opening did not tell yet whose it is
+                self._opened(record)
+            feed = self._feeds.get(record.subject)
+            if feed is not None:
+                feed.tail.append(record)
+                changed.add(feed)
+        if upto > self.cursor:
+            self.cursor = upto
+            for feed in changed:
+                feed.changed.set()
+        else:
+            await self._wait(media)
+
+    async def _wait(self, media: bool) -> None:
+        """Wait for the journal; without listeners, for the first of them too."""
+        self._wanted.clear()
+        if media or self._feeds:
+            await self.journal.wait(self.cursor, media=bool(self._feeds))
+            return
+        async with asyncio.TaskGroup() as group:
+            more = group.create_task(self.journal.wait(self.cursor, media=False))
+            listener = group.create_task(self._wanted.wait())
+            await asyncio.wait((more, listener), return_when=asyncio.FIRST_COMPLETED)
+            more.cancel()
+            listener.cancel()
+
+    def _note(self, record: Record) -> None:
+        """A stream was opened or closed."""
+        if record.events is None:
+            record.events = decode_again(record, self.decode, _NAME)
+        for event in record.events or ():
+            data = event.data
+            if isinstance(data, StreamOpened):
+                self._opened(record)
+            elif isinstance(data, StreamClosed) and record.subject in self.lives:
+                live = self.lives[record.subject]
+                live.open.discard(record.connection)
+                live.ended_s = time.monotonic()
+                self._forget_gone()
+
+    def _opened(self, record: Record) -> None:
+        if not self.is_known(record.subject):
+            self.lives[record.subject] = Live(record.received_ns)
+        self.lives[record.subject].open.add(record.connection)
+
+    def _forget_gone(self) -> None:
+        """The first of those that will not come back; they lie in order of their beginning, roughly that of ending."""
+        for subject in list(self.lives)[:16]:
+            if not self.is_known(subject):
+                del self.lives[subject]
+
+
+def _is_of(record: Record, subject: str) -> bool:
+    return record.channel == "audio" and record.subject == subject
