@@ -10,8 +10,8 @@ from receiver.errors import BadSignature, ConfigError, Malformed, ReceiverError,
 
 #: in the order in which a newcomer meets them; each is a module below ``receiver/commands``
 COMMANDS = (
-    "demo", "serve", "reload", "check", "doctor", "urls", "decode", "schema", "simulate", "send", "quarantine", "dead",
-    "replay",
+    "demo", "serve", "reload", "check", "doctor", "urls", "decode", "schema", "simulate", "send", "pcm", "quarantine",
+    "dead", "replay",
 )  # fmt: skip
 _EPILOG = """\
 examples:

@@ -10,5 +10,6 @@ SINKS: tuple[tuple[str, str], ...] = (
     ("wav", "sinks.wav:WavSink"),
     ("kafka", "sinks.kafka:KafkaSink"),
     ("http", "sinks.http:HttpSink"),
+    ("relay", "sinks.relay:RelaySink"),
 )
 ENTRY_POINT_GROUP = "meeting_receiver.sinks"

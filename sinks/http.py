@@ -6,7 +6,6 @@ Keys are in ``http_config``, the meaning of answers in ``http_answer``, signatur
 
 import asyncio
 import io
-import ssl
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from receiver.events import Event, http_headers
 from sinks.base import Batch, SinkConfig, SinkNotConnected, SinkRejected
 from sinks.http_answer import is_refusal, is_success, not_now
 from sinks.http_config import HttpConfig, load_credentials
+from sinks.reach import reach
 from sinks.standard_webhooks import message_id, webhook_headers
 
 _USER_AGENT = "meeting-receiver"
@@ -63,7 +63,8 @@ class HttpSink:
         """
         await self.close()
         if not self._config.trust_env:
-            await self._reach()
+            secure = self._url.scheme == "https"
+            await reach(self._url.host or "", self._url.port or 0, self._config.timeout_s, secure=secure)
         self._client = aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=self._config.timeout_s),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -89,18 +90,6 @@ class HttpSink:
         client, self._client = self._client, None
         if client is not None:
             await client.close()
-
-    async def _reach(self) -> None:
-        # reading the certificates takes a while
-        secure = await asyncio.to_thread(ssl.create_default_context) if self._url.scheme == "https" else None
-        try:
-            async with asyncio.timeout(self._config.timeout_s):
-                _, writer = await asyncio.open_connection(self._url.host, self._url.port, ssl=secure)
-        except TimeoutError:
-            raise SinkNotConnected(f"{self._place} does not answer within {self._config.timeout_s:g} s") from None
-        except (OSError, ValueError) as error:
-            raise SinkNotConnected(f"cannot connect to {self._place}: {error}") from error
-        writer.transport.abort()  # a TLS goodbye would wait for the other side's
 
     async def _cut(self, batch: Batch, events: Sequence[Event]) -> Iterable[list[Item]]:
         if len(events) <= _FEW_EVENTS:

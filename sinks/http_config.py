@@ -66,24 +66,28 @@ def load_credentials(name: str, config: HttpConfig, data_dir: Path) -> Credentia
     if config.raw and config.mode == "binary":
         problems.append(f'{section}.raw: found true, allowed false where mode = "binary": the body has no room for it')
     keys = _keys(section, config, data_dir, problems)
-    headers = {**config.headers, **_headers_from_environment(section, config, problems)}
-    for header, value in headers.items():
-        key = f"{section}.{'headers_env' if header in config.headers_env else 'headers'}.{header}"
-        if not _TOKEN.fullmatch(header) or _OURS.fullmatch(header):
-            problems.append(f"{key}: found a name that is no header's or that the sink sets itself, allowed any other")
-        if _SECRET.fullmatch(header) and header not in config.headers_env:
-            problems.append(f"{key}: found a credential, allowed in headers_env only, as the name of a variable")
-        if _BAD_IN_VALUE.search(value) or not value.isascii():
-            problems.append(f"{key}: found a value with line breaks or letters outside ASCII, allowed printable ASCII")
+    headers = read_headers(section, config.headers, config.headers_env, _OURS, problems)
     if problems:
         raise ConfigError(*problems)
     return Credentials(keys, headers)
 
 
-def _headers_from_environment(section: str, config: HttpConfig, problems: list[str]) -> dict[str, str]:
-    headers = {header: os.environ.get(variable, "") for header, variable in config.headers_env.items()}
-    missing = [header for header, value in headers.items() if not value]
-    problems += [_unset(f"{section}.headers_env.{header}", config.headers_env[header]) for header in missing]
+def read_headers(
+    section: str, plain: dict[str, str], from_environment: dict[str, str], ours: re.Pattern[str], problems: list[str]
+) -> dict[str, str]:
+    """Further headers of a sink, those with secrets from the environment. ``ours``: names that the sink sets itself."""
+    headers = {**plain, **{header: os.environ.get(variable, "") for header, variable in from_environment.items()}}
+    for header, value in headers.items():
+        secret = header in from_environment
+        key = f"{section}.{'headers_env' if secret else 'headers'}.{header}"
+        if secret and not value:
+            problems.append(_unset(key, from_environment[header]))
+        if not _TOKEN.fullmatch(header) or ours.fullmatch(header):
+            problems.append(f"{key}: found a name that is no header's or that the sink sets itself, allowed any other")
+        if _SECRET.fullmatch(header) and not secret:
+            problems.append(f"{key}: found a credential, allowed in headers_env only, as the name of a variable")
+        if _BAD_IN_VALUE.search(value) or not value.isascii():
+            problems.append(f"{key}: found a value with line breaks or letters outside ASCII, allowed printable ASCII")
     return headers
 
 
