@@ -115,7 +115,7 @@ async def house(
     journal = SqliteJournal(folder, dict.fromkeys((EVENTS, MEDIA, QUARANTINE), LaneLimits(**limits)))
     feeds = Feeds(journal, decode, resume_s)
     app = web.Application(middlewares=[answer_errors])
-    app.add_routes(audio_routes(feeds, allow, max_behind_s))
+    app.add_routes(audio_routes(lambda: feeds, allow, max_behind_s))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -209,10 +209,11 @@ async def test_an_unknown_codec_is_silence_and_no_end(tmp_path: Path) -> None:
         assert place_of(sound, samples_of(await asyncio.wait_for(listener, 10))) >= 0
 
 
-async def test_a_slow_listener_hears_it_all_from_disk_and_holds_nobody_up(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tail_bytes", [100_000, 8 << 20])
+async def test_a_slow_listener_hears_it_all_from_disk_and_holds_nobody_up(tmp_path: Path, tail_bytes: int) -> None:
     """What he has not taken is in no memory of ours: the feed and the journal's tail are far too small for it."""
     sound = noise(48_000 * LONG_S)
-    async with house(tmp_path, tail_bytes=100_000) as here:
+    async with house(tmp_path, tail_bytes=tail_bytes) as here:
         bot = here.bot()
         await bot.opens()
         await until(lambda: here.feeds.is_known("bot-7"))
@@ -223,7 +224,7 @@ async def test_a_slow_listener_hears_it_all_from_disk_and_holds_nobody_up(tmp_pa
                 await bot.says(sound[start : start + 48_000], rate_hz=48_000)
             took_s = time.monotonic() - begin_s
             await until(lambda: here.feeds.cursor == here.journal.head, "the feed has seen it all")
-            assert feed.tail.floor > here.journal.head - 50, "most of it has left the feed"
+            assert feed._bytes <= 256 << 10 and feed.floor > here.journal.head - 5, "the feed is bounded"
             await bot.closes()
             heard = samples_of(await asyncio.wait_for(content.read(), 30))
     at = place_of(sound, heard)
@@ -270,8 +271,6 @@ async def test_the_end_of_the_server_cuts_the_answer_off(tmp_path: Path) -> None
             with pytest.raises(aiohttp.ClientPayloadError):
                 await asyncio.wait_for(reply.content.read(), 5)
         assert (await refused(here.at()))[0] == 503
-        here.feeds.resume()
-        await fetch(here.at(), 44)
 
 
 async def test_listeners_leave_nothing_behind(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ does not reads the journal. Nothing is queued for anybody.
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import takewhile
 from typing import NamedTuple
 
 import structlog
@@ -18,12 +20,11 @@ from receiver.delivery.worker import READ_BYTES, decode_again
 from receiver.errors import NotFound, Overloaded
 from receiver.events import Event, StreamClosed, StreamOpened
 from receiver.journal.base import Journal
-from receiver.journal.tail import Tail
 from receiver.record import Decoded, Record
 
 log = structlog.get_logger()
-#: of one bot's newest records, in memory; they are the same objects that the journal keeps
-_FEED_BYTES = 4 << 20
+#: of one bot's newest records, in memory: a second or two; what an event takes beside its sound
+_FEED_BYTES, _EVENT_BYTES = 256 << 10, 1500
 _RETRY_S = 1.0
 _NAME = "live audio"
 
@@ -46,8 +47,11 @@ class Feed:
         self.subject = subject
         self.listeners = 0
         self.changed = asyncio.Event()
-        self.tail = Tail(_FEED_BYTES, feeds.cursor)
+        #: what lies up to here is in the journal only
+        self.floor = feeds.cursor
         self._feeds = feeds
+        self._records: deque[tuple[Record, int]] = deque()
+        self._bytes = 0
 
     @property
     def cursor(self) -> int:
@@ -64,13 +68,24 @@ class Feed:
         has let go of some that were there."""
         if after >= self.cursor:
             return (), after, False
-        if after >= self.tail.floor:
-            records, upto = self.tail.read(after, self.cursor, READ_BYTES)
-            return records, upto, False
+        if after >= self.floor:
+            newest = takewhile(lambda kept: kept[0].seq > after, reversed(self._records))
+            return [record for record, _ in newest][::-1], self.cursor, False
         found, upto = await self._feeds.journal.read(after, media=True, limit_bytes=READ_BYTES)
         first = next((record for record in found if record.kind == "frames"), None)
         lost = first is not None and first.prev > after
         return [record for record in found if _is_of(record, self.subject)], upto, lost
+
+    def add(self, record: Record) -> None:
+        """The next record; the oldest go when there is no more room."""
+        sound = sum(len(event.media) for event in record.events or () if event.media is not None)
+        size = len(record.payload) + sound + _EVENT_BYTES * record.count
+        self._records.append((record, size))
+        self._bytes += size
+        while self._bytes > _FEED_BYTES:
+            oldest, size = self._records.popleft()
+            self._bytes -= size
+            self.floor = oldest.last_seq
 
     async def events(self, records: Sequence[Record]) -> AsyncIterator[Event]:
         """Their events, in order. What came from disk is decoded at the pace that all who catch up share."""
@@ -105,7 +120,7 @@ class Seat(NamedTuple):
 
 
 class Feeds:
-    """Have ``run`` as a task for as long as the journal is open; ``close`` ends all listening, ``resume`` allows it."""
+    """Have ``run`` as a task for as long as the journal is open; ``close`` ends all listening."""
 
     def __init__(
         self, journal: Journal, decode: Callable[[Record], Decoded], resume_s: float, pace: Pace | None = None
@@ -167,10 +182,6 @@ class Feeds:
             if not limit.expired():
                 limit.reschedule(0.0)
 
-    def resume(self) -> None:
-        """Allow listening again after ``close``."""
-        self._closed = False
-
     # ---- parts
 
     @asynccontextmanager
@@ -210,7 +221,7 @@ class Feeds:
                 self._opened(record)
             feed = self._feeds.get(record.subject)
             if feed is not None:
-                feed.tail.append(record)
+                feed.add(record)
                 changed.add(feed)
         if upto > self.cursor:
             self.cursor = upto

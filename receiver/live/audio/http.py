@@ -77,7 +77,7 @@ class Request(msgspec.Struct, frozen=True):
         return self.wish.rate_hz * self.frame_ms // 1000
 
 
-def audio_routes(feeds: Feeds, allow: Allow, max_behind_s: float = 30.0) -> list[web.RouteDef]:
+def audio_routes(feeds: Callable[[], Feeds], allow: Allow, max_behind_s: float = 30.0) -> list[web.RouteDef]:
     """The routes. A listener who is more than ``max_behind_s`` behind goes on with what is said now."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -87,7 +87,7 @@ def audio_routes(feeds: Feeds, allow: Allow, max_behind_s: float = 30.0) -> list
         asked = parse(request)
         response: web.StreamResponse | None = None
         try:
-            async with feeds.listen(asked.subject, asked.wait_s) as seat:
+            async with feeds().listen(asked.subject, asked.wait_s) as seat:
                 listening = Listening(seat, asked.wish, max_behind_s)
                 if _is_upgrade(request):
                     response = socket = web.WebSocketResponse(max_msg_size=_MOST_MESSAGE_BYTES, compress=False)
