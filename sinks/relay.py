@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from yarl import URL
 
-from receiver.audio.pcm import decode_sound
+from receiver.audio.mix import live_sound
 from receiver.events import Event, StreamClosed, StreamOpened
 from sinks.base import Batch, SinkConfig, SinkNotConnected, SinkRejected
 from sinks.pcm import Mark
@@ -40,7 +40,7 @@ class RelaySink:
     Delivered means: handed to an open connection. What was under way on one that is lost is not sent again; the next
     connection tells at which sample it goes on. A recogniser that is slow or gone holds up this sink and nobody else:
     its batch is repeated, with back-off, until it takes it, and streams that have theirs already are left out. Pauses
-    are sent as silence when somebody speaks again. A chunk that is no 16-bit or mu-law PCM is rejected.
+    are sent as silence when somebody speaks again. What is no 16-bit or mu-law PCM is rejected.
     """
 
     Config: ClassVar[type[SinkConfig]] = RelayConfig
@@ -122,7 +122,7 @@ class RelaySink:
         if event.type != "audio.chunk":
             return ""
         try:
-            decode_sound(event)
+            live_sound(event)
         except ValueError as problem:
             return str(problem)
         return "its stream has gone past it" if late and self._has(key, event) else ""

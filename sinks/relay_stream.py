@@ -14,8 +14,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import WebSocketException
 
 from receiver.audio.encode import Cutter, encode, silence
-from receiver.audio.mix import Mixer
-from receiver.audio.pcm import decode_sound
+from receiver.audio.mix import Mixer, live_sound
 from receiver.audio.timeline import NS_PER_S, Clock
 from receiver.events import AudioChunk, Event, StreamClosed, StreamOpened, format_time
 from sinks.relay_config import RelayConfig, fill_json
@@ -74,7 +73,7 @@ class RelayStream:
         self._socket = None
 
     def _begin(self, event: Event) -> None:
-        sound = decode_sound(event)
+        sound = live_sound(event)
         zero_ns = event.received_ns - len(sound.samples) * NS_PER_S // sound.rate_hz
         self._mixer = Mixer(Clock(self._config.rate_hz, zero_ns), self._config.channels)
 

@@ -2,12 +2,14 @@
 
 import numpy as np
 
-from receiver.audio.pcm import Samples, decode_sound
+from receiver.audio.pcm import Samples, Sound, decode_sound
 from receiver.audio.timeline import QUIET_NS, Clock, Track
 from receiver.events import AudioChunk, Event, Person
 
 #: the track that a vendor mixes itself
 MIXED = "mixed"
+#: what a chunk can be told to be: at less, or for longer, a few bytes would become hours of sound
+_LEAST_RATE_HZ, _MOST_CHUNK_S = 4000, 60
 #: above so many, tracks that rest and wait for nothing are forgotten
 _MOST_TRACKS = 64
 
@@ -46,7 +48,7 @@ class Mixer:
         other = bool(self._speaker) and not is_speaker(data.speaker, self._speaker)
         if track is None and other:
             return
-        sound = decode_sound(event)
+        sound = live_sound(event)
         if other:
             sound.samples = np.zeros_like(sound.samples)
         if track is None:
@@ -131,6 +133,16 @@ class Mixer:
                 samples = samples[:-left]
             parts.append((piece.at, samples))
         return parts
+
+
+def live_sound(event: Event) -> Sound:
+    """The samples of an ``audio.chunk`` as far as they can be mixed. Raises ``ValueError`` as :func:`decode_sound`."""
+    sound = decode_sound(event)
+    if sound.rate_hz < _LEAST_RATE_HZ:
+        raise ValueError(f"{sound.rate_hz} Hz, allowed {_LEAST_RATE_HZ} or more")
+    if len(sound.samples) > _MOST_CHUNK_S * sound.rate_hz:
+        raise ValueError(f"a chunk of more than {_MOST_CHUNK_S} s")
+    return sound
 
 
 def is_speaker(who: Person | None, wanted: str) -> bool:

@@ -24,6 +24,7 @@ import uvloop
 from aiohttp import web
 
 from receiver.app import Receiver
+from receiver.delivery.pace import Pace
 from receiver.live.audio.feeds import Feeds
 from receiver.live.audio.http import audio_routes
 from receiver.settings import from_dict
@@ -128,7 +129,7 @@ async def serve(streams: int, seconds: float, rate_hz: int) -> None:
                   "sinks": {"file": {"type": "file", "types": ["bot.*"]}}}  # fmt: skip
         server = Receiver(from_dict(config, {}))
         await server.start()
-        feeds = Feeds(server.journal, decode_record, 1.0)
+        feeds = Feeds(server.journal, decode_record, 1.0, Pace(lambda: server.journal.head))
         app = web.Application()
         app.add_routes(audio_routes(lambda: feeds, lambda request, scope: None))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)

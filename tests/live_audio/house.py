@@ -13,6 +13,7 @@ import numpy as np
 from aiohttp import web
 
 from receiver.audio.pcm import Samples
+from receiver.delivery.pace import Pace
 from receiver.errors import ReceiverError, Unauthorized
 from receiver.events import StreamClosed, StreamOpened
 from receiver.journal.base import EVENTS, MEDIA, QUARANTINE
@@ -113,7 +114,8 @@ async def house(
     folder: Path, *, resume_s: float = 0.2, max_behind_s: float = 30.0, **limits: int
 ) -> AsyncIterator[House]:
     journal = SqliteJournal(folder, dict.fromkeys((EVENTS, MEDIA, QUARANTINE), LaneLimits(**limits)))
-    feeds = Feeds(journal, decode, resume_s)
+    pace = Pace(lambda: journal.head)
+    feeds = Feeds(journal, decode, resume_s, pace)
     app = web.Application(middlewares=[answer_errors])
     app.add_routes(audio_routes(lambda: feeds, allow, max_behind_s))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
@@ -131,6 +133,7 @@ async def house(
                 await runner.cleanup()
                 follower.cancel()
     finally:
+        pace.close()
         await journal.close()
 
 

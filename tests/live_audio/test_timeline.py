@@ -189,7 +189,7 @@ def test_mulaw_is_heard_as_what_it_stands_for() -> None:
     assert len(got) == 320 and np.abs(got - sound).max() <= 512
 
 
-@pytest.mark.parametrize("keys", [{"codec": "opus"}, {"rate_hz": 0}, {"first_sample": -1}])
+@pytest.mark.parametrize("keys", [{"codec": "opus"}, {"rate_hz": 0}, {"rate_hz": 50}, {"first_sample": -1}])
 def test_what_is_no_pcm_is_refused_with_a_reason(keys: dict[str, Any]) -> None:
     """And what comes after it is heard."""
     one = mixer()
@@ -197,6 +197,48 @@ def test_what_is_no_pcm_is_refused_with_a_reason(keys: dict[str, Any]) -> None:
         one.push(chunk(noise(320), 20, **keys))
     one.push(chunk(noise(320), 40))
     assert len(taken(one)) == 640
+
+
+def test_a_chunk_of_hours_is_refused() -> None:
+    """No stream sends one, and it would be as long in memory."""
+    with pytest.raises(ValueError, match="more than 60 s"):
+        mixer().push(chunk(noise(4001 * 60), 20, rate_hz=4000))
+
+
+frames: st.SearchStrategy[dict[str, Any]] = st.builds(
+    dict,
+    rate_hz=st.sampled_from([4000, 8000, 11_025, 48_000, 384_000]) | st.integers(-1, 400_000),
+    channels=st.integers(1, 6),
+    first_sample=st.none() | st.integers(0, 2000) | st.integers(-1, 2**60),
+    gap_ms=st.none() | st.floats(-1, 2000),
+    track=st.sampled_from([None, "a", "b", "mixed"]),
+    speaker=st.sampled_from([None, "Ada", "Bob"]),
+    codec=st.sampled_from(["pcm_s16le", "pcm_mulaw", "x"]),
+)
+
+
+@given(st.lists(st.tuples(frames, st.integers(-5000, 5000), st.binary(max_size=200), st.integers(0, 9)), max_size=20))
+@settings(deadline=None)
+def test_whatever_comes_what_is_sent_never_goes_back_and_never_runs_away(case: list[Any]) -> None:
+    """Any numbers in any order: the head moves forward by what is taken, and stays near what arrived."""
+    one, latest_ms, head = mixer(speaker=""), 0, 0
+    for keys, at_ms, pcm, sequence in case:
+        event = chunk(np.zeros((1, keys["channels"]), np.int16), at_ms, sequence=sequence, **{
+            key: value for key, value in keys.items() if key != "channels"
+        })  # fmt: skip
+        event.media = pcm
+        latest_ms = max(latest_ms, at_ms)
+        try:
+            one.push(event)
+        except ValueError:
+            continue
+        got = taken(one)
+        assert one.head == head + len(got)
+        head = one.head
+    one.end()
+    taken(one)
+    # ten seconds ahead of its arrival is what a sample clock is believed, each chunk may be 50 ms, each gap 2 s
+    assert one.head <= (latest_ms + 10_000 + 20 * 2050) * 16
 
 
 def test_an_empty_or_broken_chunk_is_nothing() -> None:

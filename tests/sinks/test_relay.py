@@ -15,6 +15,7 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from receiver.audio.encode import encode
 from receiver.audio.pcm import Samples
+from receiver.delivery.pace import Pace
 from receiver.delivery.retry import Backoff
 from receiver.delivery.worker import SinkWorker
 from receiver.errors import ConfigError
@@ -358,8 +359,12 @@ async def test_answers_come_in_like_any_delivery(tmp_path: Path) -> None:
             return []
 
         asr.answer = answer
-        keys: dict[str, Any] = {"answers_url": server.url + "/meetstream/default/{subject}", "answer_text": "result.hypotheses.0.words",
-                "answer_final": "done", "linger_s": 5}  # fmt: skip
+        keys: dict[str, Any] = {
+            "answers_url": server.url + "/meetstream/default/{subject}",
+            "answer_text": "result.hypotheses.0.words",
+            "answer_final": "done",
+            "linger_s": 5,
+        }
         async with relay(asr.url, **keys) as sink:
             await sink.write(Batch(said(noise(1600))))
             await until(lambda: len(asr.heard[0].frames) == 5, "heard")
@@ -402,8 +407,9 @@ async def test_through_the_engine_a_recogniser_that_comes_up_late_hears_it_all(t
     limits = dict.fromkeys((EVENTS, MEDIA, QUARANTINE), LaneLimits())
     journal, state = SqliteJournal(tmp_path, limits), State(tmp_path / "state.db")
     sink, config = make_sink("asr", {"type": "relay", "url": f"ws://127.0.0.1:{port}/{{subject}}"}, tmp_path)
+    pace = Pace(lambda: journal.head)
     worker = SinkWorker(
-        "asr", sink, config, journal=journal, state=state, book=SinkBook(), decode=decode,
+        "asr", sink, config, journal=journal, state=state, book=SinkBook(), decode=decode, pace=pace,
         backoff=Backoff(first_s=0.01, most_s=0.05),
     )  # fmt: skip
     sound, bot = noise(16_000), Bot(journal)
@@ -420,6 +426,7 @@ async def test_through_the_engine_a_recogniser_that_comes_up_late_hears_it_all(t
             await until(lambda: asr.heard and asr.heard[-1].told[-1:] == [{"type": "stop"}], "stop")
             got = samples_of(b"".join(one.sound for one in asr.heard))
         assert worker.cursor == journal.head
+    pace.close()
     await journal.close()
     await state.close()
     assert np.array_equal(got[: len(sound)], sound) and len(got) - len(sound) < 320

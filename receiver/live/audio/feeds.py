@@ -87,17 +87,11 @@ class Feed:
             self._bytes -= size
             self.floor = oldest.last_seq
 
-    async def events(self, records: Sequence[Record]) -> AsyncIterator[Event]:
-        """Their events, in order. What came from disk is decoded at the pace that all who catch up share."""
-        for record in records:
-            if record.events is None:
-                async with self._feeds.pace.slice():
-                    if record.events is None:  # nobody else was faster
-                        record.events = decode_again(record, self._feeds.decode, _NAME)
-                        if record.kind == "frames" and record.events is not None:
-                            record.payload = b""  # the events hold the messages: once in memory is enough
-            for event in record.events or ():
-                yield event
+    async def events(self, records: Sequence[Record]) -> list[Event]:
+        """Their events, in order. What came from disk is decoded in the thread that all who catch up share."""
+        feeds = self._feeds
+        await feeds.pace.each([record for record in records if record.events is None], feeds.give_events)
+        return [event for record in records for event in record.events or ()]
 
     async def wait(self, after: int, most_s: float) -> None:
         """Return when there may be something behind ``after``, and after ``most_s`` in any case."""
@@ -122,15 +116,13 @@ class Seat(NamedTuple):
 class Feeds:
     """Have ``run`` as a task for as long as the journal is open; ``close`` ends all listening."""
 
-    def __init__(
-        self, journal: Journal, decode: Callable[[Record], Decoded], resume_s: float, pace: Pace | None = None
-    ) -> None:
-        """``resume_s``: for so long after its last connection a stream may come back."""
+    def __init__(self, journal: Journal, decode: Callable[[Record], Decoded], resume_s: float, pace: Pace) -> None:
+        """``resume_s``: for so long after its last connection a stream may come back. ``pace``: the server's."""
         self.journal = journal
-        self.decode = decode
-        self.pace = pace or Pace(lambda: journal.head)
+        self.pace = pace
         self.cursor = journal.head
         self.lives: dict[str, Live] = {}
+        self._decode = decode
         self._resume_s = resume_s
         self._feeds: dict[str, Feed] = {}
         self._wanted = asyncio.Event()
@@ -174,6 +166,13 @@ class Feeds:
             raise Overloaded("the server is stopping") from None
         finally:
             self._running.discard(limit)
+
+    def give_events(self, record: Record) -> None:
+        """Have ``record`` decoded; ``None`` stays where no decoder takes it now. Also in the thread of ``pace``."""
+        if record.events is None:
+            record.events = decode_again(record, self._decode, _NAME)
+            if record.kind == "frames" and record.events is not None:
+                record.payload = b""  # the events hold the messages: once in memory is enough
 
     def close(self) -> None:
         """End all listening, also where a listener does not take what it is sent."""
@@ -245,8 +244,7 @@ class Feeds:
 
     def _note(self, record: Record) -> None:
         """A stream was opened or closed."""
-        if record.events is None:
-            record.events = decode_again(record, self.decode, _NAME)
+        self.give_events(record)
         for event in record.events or ():
             data = event.data
             if isinstance(data, StreamOpened):

@@ -61,7 +61,7 @@ class Listening:
                 yield Gap(mixer.head, frames)
                 mixer.skip(frames)
                 continue
-            async for event in feed.events(records):
+            for event in await feed.events(records):
                 if isinstance(event.data, StreamOpened):
                     if not event.data.resumes:
                         mixer.renew(event.source)
