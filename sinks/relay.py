@@ -7,7 +7,7 @@ Only the sink is here: the table of streams, the connections and those who read 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -206,7 +206,8 @@ class RelaySink:
     async def _linger(self, socket: ClientConnection) -> None:
         if reader := self._readers.get(socket):
             await asyncio.wait((reader,), timeout=self._config.linger_s)
-        await socket.close()
+        with suppress(WebSocketException, OSError):
+            await socket.close()
 
 
 def _reason(problem: Exception) -> str:

@@ -38,6 +38,8 @@ class RelayStream:
         self._cutter = Cutter(config.message_bytes)
         self._unsent: deque[bytes] = deque()
         self._sent_frames = 0
+        #: connections that took the place of one that had not been closed yet
+        self._others: set[str] = set()
 
     def push(self, event: Event) -> None:
         """Add an event of the stream: a chunk, its opening or its closing."""
@@ -46,11 +48,15 @@ class RelayStream:
                 self._begin(event)
             assert self._mixer is not None  # noqa: S101 - set by _begin; for the type checker
             self._mixer.push(event)
-        elif isinstance(event.data, StreamOpened) and not event.data.resumes and self._mixer is not None:
-            self._mixer.renew(event.source)
+        elif isinstance(event.data, StreamOpened) and self._mixer is not None:
+            self._others.add(event.data.connection)
+            if not event.data.resumes:
+                self._mixer.renew(event.source)
         elif isinstance(event.data, StreamClosed) and self._mixer is not None:
-            self._mixer.end()
-            self.ended = True
+            self._others.discard(event.data.connection)
+            self.ended = not self._others
+            if self.ended:
+                self._mixer.end()
 
     async def send(self) -> ClientConnection | None:
         """Hand on all that was pushed. The connection, where the stream has ended and it may still answer.

@@ -98,7 +98,8 @@ class Track:
         if self._next is None and sound.gap_ms:
             missing = round(sound.gap_ms * sound.rate_hz / 1000)
         if self._run is None or quiet or missing:
-            self._begin(first, missing, self._clock.frame(arrived_ns - length_ns), head)
+            by_arrival = quiet or (first is not None and self._next is None)
+            self._begin(first, missing, self._clock.frame(arrived_ns - length_ns) if by_arrival else self.end, head)
         self._next = None if first is None else first + len(samples)
         self.heard_ns = max(self.heard_ns, arrived_ns)
         self.longest_ns = max(self.longest_ns, length_ns)
@@ -122,7 +123,7 @@ class Track:
             self._run = None
 
     def _begin(self, first: int | None, missing: int, arrival: int, head: int) -> None:
-        """A new run of samples. ``arrival``: the frame of its begin, as far as arrival tells it."""
+        """A new run of samples. ``arrival``: the frame of its begin, as far as the sample clock does not tell it."""
         self.end_run()
         rate_hz = self._clock.rate_hz
         at = arrival

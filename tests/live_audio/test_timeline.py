@@ -97,6 +97,17 @@ def test_a_delay_of_the_network_is_no_pause() -> None:
     assert np.array_equal(heard([*events, chunk(sound[640:], 220, first_sample=640)]), sound)
 
 
+def test_what_came_in_time_and_was_read_late_follows_without_a_seam() -> None:
+    """The journal was slow and not the bot: silence was not sent yet, and jitter of arrival is no gap."""
+    sound, one = noise(640), mixer()
+    one.push(chunk(sound[:320], 20, first_sample=0))
+    one.advance(ZERO_NS + 245 * MS)
+    assert len(taken(one)) == 400, "5 ms of silence were sent"
+    one.push(chunk(sound[320:], 52, first_sample=320))
+    one.end()
+    assert np.array_equal(taken(one), sound[320:])
+
+
 def test_what_comes_after_its_time_was_told_as_silence_is_heard_complete() -> None:
     """A stall of a second is sent as silence; then the second that was held up is heard, and nothing of it is lost."""
     sound, one = noise(RATE_HZ + 320), mixer()

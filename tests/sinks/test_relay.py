@@ -191,6 +191,17 @@ async def test_each_stream_has_its_own_connection(tmp_path: Path) -> None:
     assert sorted(one.path for one in asr.heard) == ["/a", "/b", "/b"]
 
 
+async def test_a_bot_that_redials_before_its_old_socket_is_closed_stays_on_the_line(tmp_path: Path) -> None:
+    """The closing of the connection whose place was taken ends nothing."""
+    sound = noise(1280)
+    async with recogniser() as asr, relay(asr.url) as sink:
+        takes_over = told(10, StreamOpened(channel="audio", connection="c2", resumes="c1"))
+        await sink.write(Batch([*said(sound[:640]), takes_over, closed(11), *said(sound[640:], first=640, number=12)]))
+        await sink.write(Batch([told(20, StreamClosed(channel="audio", connection="c2"))]))
+        await until(lambda: asr.heard and asr.heard[0].code, "closed")
+    assert len(asr.heard) == 1 and np.array_equal(samples_of(asr.heard[0].sound), sound)
+
+
 async def test_a_dropped_connection_is_dialled_again_and_goes_on(tmp_path: Path) -> None:
     """The write fails, its repetition goes on where the first got to; the next start tells at which sample."""
     sound = noise(16_000)
