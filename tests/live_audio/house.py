@@ -53,18 +53,18 @@ class Bot:
 
     async def says(self, samples: Samples, **keys: Any) -> None:
         """One frame, on the stream's own clock; with its events, as a record has them when it arrives."""
-        keys = {"first_sample": self.said, "channels": samples.shape[1], **keys}
-        self.said += len(samples)
-        message = msgspec.msgpack.encode(Frame(samples.tobytes(), **keys))
-        await self._put("frames", pack_frames([(time.time_ns(), message)]), MEDIA)
+        await self.speaks(samples, len(samples), **keys)
 
-    async def speaks(self, samples: Samples, frame_ms: int = 20, **keys: Any) -> None:
-        """In real time."""
-        size = keys.get("rate_hz", RATE_HZ) * frame_ms // 1000
-        begin_s = time.monotonic()
-        for number, start in enumerate(range(0, len(samples), size), start=1):
-            await asyncio.sleep(max(0.0, begin_s + number * frame_ms / 1000 - time.monotonic()))
-            await self.says(samples[start : start + size], **keys)
+    async def speaks(self, samples: Samples, frame: int = 320, **keys: Any) -> None:
+        """Frames of so many samples that arrive all at once, in one record: no busy machine makes pauses in it."""
+        now_ns = time.time_ns()
+        messages = []
+        for start in range(0, len(samples), frame):
+            part = samples[start : start + frame]
+            told = {"first_sample": self.said, "channels": part.shape[1], **keys}
+            self.said += len(part)
+            messages.append((now_ns, msgspec.msgpack.encode(Frame(part.tobytes(), **told))))
+        await self._put("frames", pack_frames(messages), MEDIA)
 
     async def _put(self, kind: Kind, payload: bytes, lane: str) -> None:
         record = Record(

@@ -69,6 +69,15 @@ def test_a_track_that_pauses_holds_the_others_up_for_a_fifth_of_a_second() -> No
     assert len(taken(one)) and one.head == 16_000
 
 
+def test_a_chunk_can_be_taken_as_soon_as_it_is_there() -> None:
+    """It does not wait for the next one, nor for the clock."""
+    one, sound = mixer(), noise(960)
+    for number in range(3):
+        part = sound[number * 320 : number * 320 + 320]
+        one.push(chunk(part, 20 + number * 20, track="mixed", first_sample=number * 320))
+        assert np.array_equal(taken(one), part)
+
+
 def test_nobody_is_silence_in_real_time() -> None:
     """Also before the first chunk, and after a skip from there on."""
     one = mixer()

@@ -78,27 +78,6 @@ async def test_mulaw_is_one_byte_a_sample(tmp_path: Path) -> None:
             assert await asyncio.wait_for(socket.recv(), 5) == b"\xff" * 160
 
 
-async def test_a_frame_comes_out_as_soon_as_it_is_in(tmp_path: Path) -> None:
-    """It does not wait for the next one."""
-    sound = noise(320)
-    async with house(tmp_path) as here:
-        bot = here.bot()
-        async with asyncio.TaskGroup() as tasks:
-            opening = tasks.create_task(connect(here.at("bot-7.pcm", wait=10).replace("http", "ws", 1)).__aenter__())
-            await until(lambda: here.feeds._feeds, "a listener")
-            await bot.opens()
-            socket = await opening
-        async with socket:
-            assert json.loads(await socket.recv())["type"] == "start"
-            await bot.says(sound)
-            got = b""
-            async with asyncio.timeout(0.19):  # what is told as silence would be later
-                while place_of(sound[:200], samples_of(got)) < 0 if len(got) > 100 else True:
-                    message = await socket.recv()
-                    assert isinstance(message, bytes)
-                    got += message
-
-
 async def test_a_gap_is_told_and_not_sent(tmp_path: Path) -> None:
     """To a listener who was too far behind; the frames go on where it says."""
     said = noise(9600, seed=3)

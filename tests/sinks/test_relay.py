@@ -427,8 +427,7 @@ async def test_through_the_engine_a_recogniser_that_comes_up_late_hears_it_all(t
     async with asyncio.TaskGroup() as tasks:
         task = tasks.create_task(worker.run())
         await bot.opens()
-        for at in range(0, len(sound), 320):
-            await bot.says(sound[at : at + 320])
+        await bot.speaks(sound)
         await bot.closes()
         await asyncio.sleep(0.1)
         async with recogniser(port) as asr:
