@@ -32,6 +32,7 @@ from receiver.ingress.shedding import Shedding
 from receiver.ingress.websocket import GOING_AWAY, SERVICE_RESTART, Sockets
 from receiver.journal.sqlite import SqliteJournal
 from receiver.journal.state import State
+from receiver.live.routes import Live
 from receiver.plugins import check_vendors, make_sinks
 from receiver.record import Record
 from receiver.resources import tls_context
@@ -114,6 +115,7 @@ class Receiver:
         self._front.leaving = self._front.ops.draining = True
         self._front.ops.orders.stop()
         self.doors.close()
+        await self.live.stop(GOING_AWAY, _HALT_S)
         await self.sockets.close_all(GOING_AWAY)
         await self._runner.cleanup()
         await self.engine.stop(max(_LEAST_DRAIN_S, deadline_s - loop.time()))
@@ -129,7 +131,8 @@ class Receiver:
         sinks = make_sinks(settings)
         self.settings = settings = with_auto_tokens(settings)
         self._guard.use(settings.endpoints)
-        self._front.ops.use_tokens((self._admin_token, settings.admin_token))
+        self._front.ops.use_tokens(self._admin_tokens())
+        self.live.use(settings)
         for one in settings.endpoints:
             self.ledger.endpoint(one.vendor, one.name)
         await self.engine.use_sinks(settings, sinks, changed_sinks, _HALT_S)
@@ -146,6 +149,7 @@ class Receiver:
         self.doors.close()
         front.leaving = True
         front.ops.orders.stop()
+        await self.live.stop(SERVICE_RESTART, _HALT_S)
         await front.sockets.close_all(SERVICE_RESTART, _HALT_S)
         front.ops.replaced = True
         front.deliveries.intake = successor
@@ -161,6 +165,7 @@ class Receiver:
         await self.engine.start()
         front.deliveries.intake = self.engine.intake
         front.sockets.resume(self.engine.rim)
+        self.live.start(self.journal, self.engine.pace, self._tasks)
         front.ops.orders.resume()
         front.leaving = front.ops.replaced = False
         self._given, self._kept = self._kept, []
@@ -216,6 +221,7 @@ class Receiver:
         for one in settings.endpoints:
             self.ledger.endpoint(one.vendor, one.name)
         self._admin_token = secrets.token_urlsafe(24)
+        self.live = Live(settings, self._admin_token)
         sockets = Sockets(self._guard, self.engine.rim, self.ledger, server)
         deliveries = Deliveries(self._guard, self.engine.intake, self.ledger, server)
         ops = Ops(
@@ -226,7 +232,7 @@ class Receiver:
             ledger=self.ledger,
             sockets=sockets,
             own=registry(LedgerCollector(self.ledger, self._gauges)),
-            admin_tokens=(self._admin_token, settings.admin_token),
+            admin_tokens=self._admin_tokens(),
             retry=self.retry_quarantined,
             orders=lambda require_admin: Orders(
                 dead=lambda: self.state.dead, retry=self.retry_dead, replay=self.replay, require_admin=require_admin
@@ -235,7 +241,7 @@ class Receiver:
         )
         self._front = Front(deliveries, sockets, ops)
         attempts = Attempts(server.max_bad_tokens_per_minute)
-        return build_app(self._front, self.doors, attempts, server.max_body_bytes)
+        return build_app(self._front, self.doors, attempts, server.max_body_bytes, self.live.add_to)
 
     async def _listen(self, app: web.Application) -> None:
         server = self.settings.server
@@ -251,6 +257,9 @@ class Receiver:
         )
         await self._runner.setup()
         self._stack.push_async_callback(self._runner.cleanup)
+        self._tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
+        self._stack.push_async_callback(self.live.stop, GOING_AWAY, _HALT_S)
+        self.live.start(self.journal, self.engine.pace, self._tasks)
         await self._open_doors()
         self._stack.callback(self.doors.close)
         self._stack.callback(remove_runtime, self.settings.data_dir)
@@ -263,8 +272,14 @@ class Receiver:
         self.url = f"{'https' if self._tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
         write_runtime(self.settings.data_dir, Runtime(os.getpid(), self.url, self._admin_token))
 
+    def _admin_tokens(self) -> list[str]:
+        """Who may give orders: commands on this machine, the config's admin, readers with that scope."""
+        readers = [token for one in self.settings.readers if "admin" in one.scopes for token in one.tokens]
+        return [self._admin_token, self.settings.admin_token, *readers]
+
     def _gauges(self) -> Iterable[Gauge]:
         yield from self.engine.gauges()
+        yield from self.live.gauges()
         for name, intake in self.ledger.intake.items():
             labels = dict(zip(("vendor", "endpoint"), name.split("/", 1), strict=True))
             yield "receiver_sockets_open", "Open WebSockets.", labels, intake.sockets_open

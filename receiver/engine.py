@@ -76,8 +76,8 @@ class Engine:
         marks = Marks(journal.min_free_media_bytes, journal.min_free_transcript_bytes)
         self.shedding = Shedding(marks, self.ledger.shed)
         self.intake = Intake(self.journal, self._dedup, decode_record, self.shedding)
-        self._pace = Pace(lambda: self.journal.head)
-        self._stack.callback(self._pace.close)
+        self.pace = Pace(lambda: self.journal.head)
+        self._stack.callback(self.pace.close)
         for name in self._sinks:
             self._make_worker(name)
 
@@ -194,7 +194,7 @@ class Engine:
     def _make_worker(self, name: str) -> None:
         (sink, config), book = self._sinks[name], self.ledger.sink(name)
         self.workers[name] = SinkWorker(
-            name, sink, config, journal=self.journal, state=self.state, book=book, decode=decode_record, pace=self._pace
+            name, sink, config, journal=self.journal, state=self.state, book=book, decode=decode_record, pace=self.pace
         )
 
     async def _start_worker(self, name: str) -> None:

@@ -9,12 +9,13 @@
     │   │   └── BadSignature   a signature is there and does not fit
     │   │       └── StaleSignature  it fits, but its time is not now: a replay, or one of the two clocks is wrong
     │   ├── TooManyAttempts    the same, once too often from this address
+    │   ├── Forbidden          a good credential, which does not open this
     │   ├── NotFound           no such endpoint
     │   └── TooLarge           a body or message beyond the limit
     ├── Malformed              bytes that mean nothing: ``where`` is a field path or a byte offset
     │   ├── FrameTruncated     a length points past the end of the frame
     │   └── FrameInvalid       a frame of an unknown kind
-    ├── Overloaded             others' bodies fill the memory for them now: come back later
+    ├── Overloaded             others fill the memory or the places that there are: come back later
     └── JournalUnavailable     the journal cannot take bytes now: come back later
         ├── DiskFull           the same, for want of space: then less is taken
         └── Shed               what space is left is kept for what weighs more
@@ -69,6 +70,12 @@ class TooManyAttempts(Refused):
     retryable = True
 
 
+class Forbidden(Refused):
+    """Who asks is known, and may not have this."""
+
+    status = 403
+
+
 class NotFound(Refused):
     """Nothing is served at this path."""
 
@@ -110,7 +117,7 @@ class FrameInvalid(Malformed):
 
 
 class Overloaded(ReceiverError):
-    """The memory for bodies that are under way is full now."""
+    """The memory for bodies that are under way is full now, or every place for a reader is taken."""
 
     status = 503
     close_code = 1013

@@ -27,7 +27,9 @@ from receiver.telemetry import log as logs
 
 log = structlog.get_logger()
 #: what a reload changes in the running process; anything else takes a new one
-_IN_PLACE = ("endpoints.", "sinks.", "admin", "log")
+_IN_PLACE = ("endpoints.", "readers.", "sinks.", "admin", "live", "log")
+#: sections that changed as a whole or not at all
+_WHOLE = ("data_dir", "server", "journal", "live", "log")
 
 
 class _Order(msgspec.Struct, eq=False):
@@ -217,11 +219,13 @@ class Running:
 
 def changes(old: Settings, new: Settings) -> list[str]:
     """The sections in which two configs differ: ``sinks.kafka``, ``endpoints.meetstream.default``, ``journal`` …"""
-    changed = [name for name in ("data_dir", "server", "journal", "log") if getattr(old, name) != getattr(new, name)]
+    changed = [name for name in _WHOLE if getattr(old, name) != getattr(new, name)]
     if old.admin_token != new.admin_token:
         changed.append("admin")
     olds, news = ({f"{one.vendor}.{one.name}": one for one in settings.endpoints} for settings in (old, new))
-    for section, before, after in (("endpoints", olds, news), ("sinks", old.sinks, new.sinks)):
+    readers, others = ({one.name: one for one in settings.readers} for settings in (old, new))
+    sections = (("endpoints", olds, news), ("readers", readers, others), ("sinks", old.sinks, new.sinks))
+    for section, before, after in sections:
         names = sorted(set(before) | set(after))
         changed += [f"{section}.{name}" for name in names if before.get(name) != after.get(name)]
     return changed

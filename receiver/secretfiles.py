@@ -1,4 +1,5 @@
-"""Secrets that the receiver makes itself: endpoint tokens (``token = "auto"``) and the runtime file of a live server.
+"""Secrets that the receiver makes itself: tokens of endpoints and readers (``token = "auto"``), and the runtime file of
+a live server.
 
 Both lie in the data folder, readable by their owner only.
 """
@@ -9,12 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_urlsafe
+from typing import TypeVar
 
 import msgspec
 
 from receiver.errors import ConfigError, Unauthorized
-from receiver.settings import Settings
+from receiver.settings import Endpoint, Reader, Settings
 
+Held = TypeVar("Held", Endpoint, Reader)
 _TOKENS = "tokens.json"
 _RUNTIME = "server.json"
 #: held by a server for as long as it runs
@@ -33,13 +36,14 @@ class Runtime(msgspec.Struct):
 
 
 def with_auto_tokens(settings: Settings) -> Settings:
-    """Settings in which each ``auto`` endpoint has its token, made now if it is the first time.
+    """Settings in which each ``auto`` endpoint and reader has its token, made now if it is the first time.
 
     Raises ``ConfigError`` where the data folder cannot be used.
     """
-    if not any(one.auto_token for one in settings.endpoints):
+    holders: list[Endpoint | Reader] = [*settings.endpoints, *settings.readers]
+    names = [_key(one) for one in holders if one.auto_token]
+    if not names:
         return settings
-    names = [f"{one.vendor}/{one.name}" for one in settings.endpoints if one.auto_token]
     path = settings.data_dir / _TOKENS
     try:
         with _alone(settings.data_dir):
@@ -53,11 +57,15 @@ def with_auto_tokens(settings: Settings) -> Settings:
         raise ConfigError(problem) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"data_dir: found {path} damaged ({error}), allowed the file as it was written") from error
-    endpoints = tuple(
-        msgspec.structs.replace(one, tokens=(*one.tokens, known[f"{one.vendor}/{one.name}"])) if one.auto_token else one
-        for one in settings.endpoints
+
+    def held(one: Held) -> Held:
+        return msgspec.structs.replace(one, tokens=(*one.tokens, known[_key(one)])) if one.auto_token else one
+
+    return msgspec.structs.replace(
+        settings,
+        endpoints=tuple(held(one) for one in settings.endpoints),
+        readers=tuple(held(one) for one in settings.readers),
     )
-    return msgspec.structs.replace(settings, endpoints=endpoints)
 
 
 def write_runtime(data_dir: Path, runtime: Runtime) -> None:
@@ -102,6 +110,11 @@ def write_private(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(descriptor)
     draft.replace(path)
+
+
+def _key(one: Endpoint | Reader) -> str:
+    """In the file of tokens. No vendor is called ``readers``."""
+    return f"readers/{one.name}" if isinstance(one, Reader) else f"{one.vendor}/{one.name}"
 
 
 @contextmanager

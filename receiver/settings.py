@@ -6,127 +6,45 @@ Every problem is one line, ``section.key: found …, allowed …``. Every key st
 
 import ipaddress
 import os
-import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import msgspec
-from msgspec import Meta
 
 from receiver.errors import ConfigError
 from receiver.secretnames import SecretNames
 from receiver.sections import join, read_section, shown
+from receiver.settings_checks import check_journal, check_live, check_name, check_server, check_sinks
+from receiver.settings_sections import (
+    AdminSettings,
+    EndpointSettings,
+    JournalSettings,
+    LaneSettings,
+    LiveSettings,
+    LogSettings,
+    ReaderSettings,
+    Section,
+    ServerSettings,
+)
 
-_MOST = 1 << 60
-Port = Annotated[int, Meta(ge=0, le=65535)]
-Positive = Annotated[int, Meta(ge=1, le=_MOST)]
-NotNegative = Annotated[int, Meta(ge=0, le=_MOST)]
-#: up to thirty years; neither infinite nor NaN
-Seconds = Annotated[float, Meta(ge=0, le=1e9)]
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
-_NAME_WORDS = "lower-case letters, digits, - and _"
-
-
-class _Section(msgspec.Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class ServerSettings(_Section, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """``[server]``: the one port, and what a client may cost."""
-
-    host: str = "127.0.0.1"
-    port: Port = 8080
-    #: https://… as vendors see it; only ``receiver urls`` uses it
-    public_url: str = ""
-    #: PEM files, to serve TLS without a proxy; relative to the config's folder
-    tls_cert_file: str = ""
-    tls_key_file: str = ""
-    #: largest HTTP body
-    max_body_bytes: Positive = 10 << 20
-    #: largest WebSocket message; video pieces are large
-    max_message_bytes: Positive = 16 << 20
-    #: a request must be complete within this time
-    request_timeout_s: Seconds = 30.0
-    #: bytes of bodies that are under way at any moment, of all clients together; beyond it they wait, then 503
-    max_inflight_bytes: Positive = 256 << 20
-    #: bytes of WebSocket messages that are not complete, of all sockets together; beyond it they are read in turn
-    max_inflight_message_bytes: Positive = 128 << 20
-    #: a new connection must show a complete head within this time
-    head_timeout_s: Seconds = 10.0
-    #: a connection without a request is closed after this time; longer than the proxy in front keeps it
-    idle_timeout_s: Seconds = 150.0
-    #: open connections; new ones beyond are told 503
-    max_connections: Positive = 20_000
-    #: failed credentials of an address, beyond which it is told 429; a valid one always passes; 0 = no limit
-    max_bad_tokens_per_minute: NotNegative = 60
-    #: protocol pings on quiet sockets; a peer that does not answer is gone; 0 = none
-    heartbeat_s: Seconds = 60.0
-    #: a socket that comes back within this time continues its stream
-    resume_s: Seconds = 600.0
-    #: SIGTERM: longest time to finish requests, close sockets and flush sinks
-    drain_s: Seconds = 15.0
-
-
-class LaneSettings(_Section, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """``[journal.events]``, ``[journal.media]``, ``[journal.quarantine]``: retention, by whichever comes first."""
-
-    max_bytes: Positive
-    max_age_s: Seconds
-    #: files are deleted as a whole: the grain of retention
-    segment_bytes: Positive = 64 << 20
-    #: memory for the newest records, decoded, for sinks that keep up
-    tail_bytes: NotNegative = 8 << 20
-    #: ``media`` only: time between syncs to disk; the others are synced before anything is answered
-    sync_every_ms: NotNegative = 0
-
-
-class JournalSettings(_Section, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """``[journal]``."""
-
-    events: LaneSettings = LaneSettings(max_bytes=8 << 30, max_age_s=7 * 86400)
-    media: LaneSettings = LaneSettings(max_bytes=16 << 30, max_age_s=86400, tail_bytes=16 << 20, sync_every_ms=1000)
-    quarantine: LaneSettings = LaneSettings(max_bytes=1 << 30, max_age_s=30 * 86400, tail_bytes=0)
-    #: deliveries remembered to recognise repeats
-    dedup_entries: Positive = 200_000
-    dedup_window_s: Seconds = 48 * 3600.0
-    #: deliveries without any time or id of the vendor's are repeats only within this time
-    dedup_untimed_window_s: Seconds = 10.0
-    #: readiness turns red below this much free disk
-    min_free_bytes: NotNegative = 256 << 20
-    #: below these no media, and no transcripts, are taken; callbacks are as long as there is any
-    min_free_media_bytes: NotNegative = 256 << 20
-    min_free_transcript_bytes: NotNegative = 64 << 20
-
-
-class EndpointSettings(_Section, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """``[endpoints.VENDOR.NAME]``: one URL path. Without token and secret anybody who reaches it may deliver."""
-
-    #: ``auto``: made at first start, kept in the data folder, shown by ``receiver urls``
-    token: Literal["", "auto"] = ""
-    #: environment variable, or file relative to the config's folder, that holds the token
-    token_env: str = ""
-    token_file: str = ""
-    #: environment variables that hold signing secrets; any may fit, so that they can be rotated
-    secret_env: list[str] = []
-    secret_file: list[str] = []
-    #: take deliveries without any credential although the server is reachable from other machines
-    open: bool = False
-
-
-class AdminSettings(_Section, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """``[admin]``: who may send commands to bots over HTTP."""
-
-    token_env: str = ""
-    token_file: str = ""
-
-
-class LogSettings(_Section, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """``[log]``: structured logs on standard error."""
-
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["json", "text", "auto"] = "auto"
+__all__ = [
+    "AdminSettings",
+    "Endpoint",
+    "EndpointSettings",
+    "JournalSettings",
+    "LaneSettings",
+    "LiveSettings",
+    "LogSettings",
+    "Reader",
+    "ReaderSettings",
+    "ServerSettings",
+    "Settings",
+    "from_dict",
+    "is_loopback",
+    "load",
+]
 
 
 def _default_endpoints() -> dict[str, dict[str, dict[str, Any]]]:
@@ -137,12 +55,14 @@ def _default_sinks() -> dict[str, dict[str, Any]]:
     return {"stdout": {"type": "stdout"}, "file": {"type": "file"}}
 
 
-class _File(_Section, kw_only=True, frozen=True, forbid_unknown_fields=True):
+class _File(Section, kw_only=True, frozen=True, forbid_unknown_fields=True):
     data_dir: str = "receiver-data"
     server: ServerSettings = ServerSettings()
     journal: JournalSettings = JournalSettings()
     log: LogSettings = LogSettings()
     admin: AdminSettings = AdminSettings()
+    live: LiveSettings = LiveSettings()
+    readers: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     endpoints: dict[str, dict[str, dict[str, Any]]] = msgspec.field(default_factory=_default_endpoints)
     sinks: dict[str, dict[str, Any]] = msgspec.field(default_factory=_default_sinks)
 
@@ -160,6 +80,18 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
         return f"Endpoint({self.vendor}/{self.name}, {len(self.tokens)} tokens, {len(self.secrets)} secrets)"
 
 
+class Reader(msgspec.Struct, frozen=True, kw_only=True):
+    """A reader with its tokens resolved. ``repr`` shows none of them."""
+
+    name: str
+    scopes: tuple[str, ...]
+    tokens: tuple[str, ...] = ()
+    auto_token: bool = False
+
+    def __repr__(self) -> str:
+        return f"Reader({self.name}, {', '.join(self.scopes)}, {len(self.tokens)} tokens)"
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that ``serve`` needs to know."""
 
@@ -170,6 +102,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: tuple[Endpoint, ...]
     sinks: dict[str, dict[str, Any]]
     admin_token: str = ""
+    live: LiveSettings = LiveSettings()
+    readers: tuple[Reader, ...] = ()
 
     def __repr__(self) -> str:
         return f"Settings({self.data_dir}, {self.endpoints}, sinks {', '.join(self.sinks)})"
@@ -218,10 +152,12 @@ def from_dict(
     file = read_section(raw, _File, "", problems) or _File()
     secret_problems: list[str] = []
     names = SecretNames(environ, base, secret_problems)
-    _check_server(file.server, problems)
+    check_server(file.server, problems)
     endpoints = _endpoints(file, names, problems, need_secrets=need_secrets)
-    _check_journal(file.journal, problems)
-    _check_sinks(file.sinks, problems)
+    check_journal(file.journal, problems)
+    check_sinks(file.sinks, problems)
+    check_live(file.live, problems)
+    readers = _readers(file, names, problems)
     admin = file.admin
     if admin.token_env and admin.token_file:
         problems.append("admin.token_file: found beside admin.token_env, allowed one of the two")
@@ -238,6 +174,8 @@ def from_dict(
         endpoints=tuple(endpoints),
         sinks=file.sinks,
         admin_token=admin_tokens[0] if admin_tokens else "",
+        live=file.live,
+        readers=tuple(readers),
     )
 
 
@@ -254,8 +192,7 @@ def _endpoints(file: _File, names: SecretNames, problems: list[str], *, need_sec
     for vendor, named in file.endpoints.items():
         for name, keys in named.items():
             section = join(join("endpoints", vendor), name)
-            if not _NAME.match(name):
-                problems.append(f"{section}: found the name {shown('', name)}, allowed {_NAME_WORDS}")
+            check_name(section, name, problems)
             one = read_section(keys, EndpointSettings, section, problems) or EndpointSettings()
             tokens = names.values(section, "token", [one.token_env], [one.token_file])
             secrets = names.values(section, "secret", one.secret_env, one.secret_file)
@@ -271,45 +208,20 @@ def _endpoints(file: _File, names: SecretNames, problems: list[str], *, need_sec
     return found
 
 
-def _check_server(server: ServerSettings, problems: list[str]) -> None:
-    try:
-        server.host.encode("idna")
-    except UnicodeError:
-        problems.append(f"server.host: found {shown('', server.host)}, allowed an IP address or a host name")
-    if server.max_inflight_message_bytes < 2 * server.max_message_bytes:
-        problems.append(
-            f"server.max_inflight_message_bytes: found {server.max_inflight_message_bytes}, allowed at least twice"
-            f" server.max_message_bytes = {server.max_message_bytes}"
-        )
-    if server.max_inflight_bytes < 4 * server.max_body_bytes:
-        problems.append(
-            f"server.max_inflight_bytes: found {server.max_inflight_bytes}, allowed at least four times"
-            f" server.max_body_bytes = {server.max_body_bytes}"
-        )
-    for given, missing in (("tls_cert_file", "tls_key_file"), ("tls_key_file", "tls_cert_file")):
-        if getattr(server, given) and not getattr(server, missing):
-            problems.append(f"server.{missing}: found nothing beside server.{given}, allowed both or none")
-
-
-def _check_journal(journal: JournalSettings, problems: list[str]) -> None:
-    """A 2xx means: on disk. Only media, which nobody is answered for, may wait."""
-    for lane in ("events", "quarantine"):
-        if wait_ms := getattr(journal, lane).sync_every_ms:
-            problems.append(f"journal.{lane}.sync_every_ms: found {wait_ms}, allowed 0: a 2xx means that it is on disk")
-    if journal.min_free_transcript_bytes > journal.min_free_media_bytes:
-        problems.append(
-            f"journal.min_free_transcript_bytes: found {journal.min_free_transcript_bytes}, allowed at most"
-            f" journal.min_free_media_bytes = {journal.min_free_media_bytes}: media go first"
-        )
-
-
-def _check_sinks(sinks: Mapping[str, dict[str, Any]], problems: list[str]) -> None:
-    for name, keys in sinks.items():
-        section = join("sinks", name)
-        if not _NAME.match(name):
-            problems.append(f"{section}: found the name {shown('', name)}, allowed {_NAME_WORDS}")
-        if not isinstance(keys.get("type"), str):
-            problems.append(f"{section}.type: found {shown('', keys.get('type'))}, allowed the name of a sink type")
+def _readers(file: _File, names: SecretNames, problems: list[str]) -> list[Reader]:
+    found = []
+    for name, keys in file.readers.items():
+        section = join("readers", name)
+        check_name(section, name, problems)
+        one = read_section(keys, ReaderSettings, section, problems) or ReaderSettings()
+        tokens = names.values(section, "token", [one.token_env], [one.token_file])
+        if not any((one.token, one.token_env, one.token_file)):
+            problems.append(f'{section}: found no token, allowed token = "auto", token_env or token_file')
+        if not one.scopes:
+            problems.append(f"{section}.scopes: found an empty list, allowed one with something in it")
+        auto = one.token == "auto"  # noqa: S105 - a keyword, no token
+        found.append(Reader(name=name, scopes=tuple(one.scopes), tokens=tokens, auto_token=auto))
+    return found
 
 
 def _with_files(server: ServerSettings, base: Path) -> ServerSettings:

@@ -13,7 +13,9 @@ from receiver.settings import (
     AdminSettings,
     EndpointSettings,
     JournalSettings,
+    LiveSettings,
     LogSettings,
+    ReaderSettings,
     ServerSettings,
     from_dict,
     load,
@@ -46,6 +48,8 @@ def defaults_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
         (WRITTEN["server"], ServerSettings),
         (WRITTEN["log"], LogSettings),
         (WRITTEN["admin"], AdminSettings),
+        (WRITTEN["live"], LiveSettings),
+        (WRITTEN["readers"]["dashboard"], ReaderSettings),
         (WRITTEN["endpoints"]["meetstream"]["default"], EndpointSettings),
     ],
 )
@@ -72,7 +76,7 @@ def test_each_sink_has_every_key_with_its_real_default(kind: str) -> None:
 def test_the_reference_changes_nothing() -> None:
     """`serve --config config/receiver.toml` is `serve` without a config."""
     given, plain = from_dict(tomllib.loads(REFERENCE), {}), from_dict({}, {})
-    for key in ("data_dir", "server", "journal", "log", "endpoints", "admin_token"):
+    for key in ("data_dir", "server", "journal", "log", "endpoints", "admin_token", "live", "readers"):
         assert getattr(given, key) == getattr(plain, key), key
     made, usual = make_sinks(given), make_sinks(plain)
     assert {name: config for name, (_, config) in made.items()} == {name: config for name, (_, config) in usual.items()}
@@ -80,7 +84,8 @@ def test_the_reference_changes_nothing() -> None:
 
 def test_what_is_off_works_when_switched_on() -> None:
     """Uncommented by the rule that the file states, everything loads and every sink can be made."""
-    assert sorted(make_sinks(from_dict(WRITTEN, {}))) == sorted(SINK_KINDS)
+    readers = {name: keys | {"token": "auto"} for name, keys in WRITTEN["readers"].items()}  # one has to be chosen
+    assert sorted(make_sinks(from_dict(WRITTEN | {"readers": readers}, {}))) == sorted(SINK_KINDS)
 
 
 def test_every_key_of_the_reference_is_explained() -> None:

@@ -43,7 +43,7 @@ def test_the_defaults_need_no_file() -> None:
 @pytest.mark.parametrize(
     ("raw", "line"),
     [
-        ({"foo": 1}, "foo: found an unknown key, allowed data_dir, server, journal, log, admin, endpoints, sinks"),
+        ({"foo": 1}, "foo: found an unknown key, allowed data_dir, server, journal, log, admin, live, readers, "),
         ({"server": {"prot": 1}}, "server.prot: found an unknown key, allowed host, port, public_url, "),
         ({"server": {"port": 70_000}}, "server.port: found 70000, allowed a whole number from 0 to 65535"),
         ({"server": {"port": "80"}}, "server.port: found '80', allowed a whole number from 0 to 65535"),
@@ -67,6 +67,17 @@ def test_the_defaults_need_no_file() -> None:
         ),
         ({"admin": {"token_env": "A"}}, "admin.token_env: found 'A', which is not set or empty, allowed the name of a"),
         ({"admin": {"token_env": "A", "token_file": "b"}}, "admin.token_file: found beside admin.token_env, allowed"),
+        ({"live": {"max_clients": 0}}, "live.max_clients: found 0, allowed a whole number from 1"),
+        ({"live": {"cors_origins": ["app.example.org"]}}, "live.cors_origins[0]: found 'app.example.org', allowed http"),
+        ({"live": {"cors_origins": ["https://a.org/"]}}, "live.cors_origins[0]: found 'https://a.org/', allowed https"),
+        ({"readers": {"r": {}}}, "readers.r: found no token, allowed token = \"auto\", token_env or token_file"),
+        ({"readers": {"r": {"token_env": "A"}}}, "readers.r.token_env: found 'A', which is not set or empty, allowed"),
+        ({"readers": {"r": {"token": "auto", "scopes": []}}}, "readers.r.scopes: found an empty list, allowed one with"),
+        (
+            {"readers": {"r": {"token": "auto", "scopes": ["video"]}}},
+            'readers.r.scopes[0]: found \'video\', allowed "events", "audio", "meetings" or "admin"',
+        ),
+        ({"readers": {"R": {"token": "auto"}}}, "readers.R: found the name 'R', allowed lower-case letters, digits"),
         ({"endpoints": []}, "endpoints: found a list, allowed a table of table of table"),
         ({"endpoints": {"meetstream": 5}}, "endpoints.meetstream: found 5, allowed a table of table"),
         ({"endpoints": {"meetstream": {"A b": {}}}}, "endpoints.meetstream.'A b': found the name 'A b', allowed lower"),
@@ -175,6 +186,18 @@ def test_an_auto_token_stands_beside_a_token_of_ones_own(tmp_path: Path) -> None
     raw["endpoints"]["meetstream"]["b"] = {"token": "auto"}  # type: ignore[index]
     a, b = with_auto_tokens(from_dict(raw, {"T": "own"})).endpoints
     assert a.tokens == first and first[0] == "own" and len(first) == 2 and b.tokens[0] not in first
+
+
+def test_a_reader_has_a_token_of_its_own(tmp_path: Path) -> None:
+    """Made like an endpoint's, of whatever name, and never the same one; a `repr` shows none."""
+    readers = {"default": {"token": "auto"}, "ops": {"token_env": "T", "scopes": ["admin"]}}
+    raw = endpoint(token="auto") | {"readers": readers, "data_dir": str(tmp_path)}
+    settings = with_auto_tokens(from_dict(raw, {"T": SECRET}))
+    default, ops = settings.readers
+    assert default.scopes == ("events", "audio", "meetings") and ops.scopes == ("admin",) and ops.tokens == (SECRET,)
+    assert len(default.tokens) == 1 and default.tokens != settings.endpoints[0].tokens
+    assert with_auto_tokens(from_dict(raw, {"T": SECRET})).readers[0].tokens == default.tokens
+    assert SECRET not in f"{settings.readers!r}" and default.tokens[0] not in f"{settings.readers!r}"
 
 
 @pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff"])

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 from receiver.errors import ConfigError
 from receiver.plugins import check_vendors
 from receiver.secretfiles import with_auto_tokens
-from receiver.settings import Endpoint, load
+from receiver.settings import Endpoint, Reader, load
 
 #: Webhooks and events, docs.meetstream.ai, 2026: only workspace endpoints sign
 UNSIGNED_BOTS = "; MeetStream signs workspace webhooks only, what its bots send needs a token"
@@ -29,7 +29,7 @@ def register(subparsers: Any) -> None:
     """Add ``urls``."""
     parser = subparsers.add_parser(
         "urls",
-        help="print the endpoints with tokens, and a create_bot body to paste",
+        help="print the endpoints and readers with tokens, and a create_bot body to paste",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -41,16 +41,19 @@ def register(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print URLs of every endpoint."""
+    """Print URLs of every endpoint, and what each reader needs."""
     settings = load(arguments.config, data_dir=arguments.data)
     check_vendors(settings)
     base = _public_base(arguments.public_url or settings.server.public_url)
     settings = with_auto_tokens(settings)
     described = {f"{one.vendor}/{one.name}": _describe(one, base) for one in settings.endpoints}
     if arguments.json:
-        sys.stdout.write(json.dumps(described, indent=2) + "\n")
+        readers = {f"readers/{one.name}": _describe_reader(one, base) for one in settings.readers}
+        sys.stdout.write(json.dumps(described | readers, indent=2) + "\n")
     else:
-        sys.stdout.write("\n".join(_text(one, described[f"{one.vendor}/{one.name}"]) for one in settings.endpoints))
+        texts = [_text(one, described[f"{one.vendor}/{one.name}"]) for one in settings.endpoints]
+        texts += [_reader_text(one, base) for one in settings.readers]
+        sys.stdout.write("\n".join(texts))
     return 0
 
 
@@ -109,6 +112,16 @@ def _describe(one: Endpoint, base: str) -> dict[str, Any]:
     if one.vendor == "meetstream":
         described["create_bot"] = create_bot_body(urls)
     return described
+
+
+def _describe_reader(one: Reader, base: str) -> dict[str, Any]:
+    return {"urls": {"events": f"{base}/live/events"}, "tokens": list(one.tokens), "scopes": list(one.scopes)}
+
+
+def _reader_text(one: Reader, base: str) -> str:
+    lines = [f"reader {one.name}: may read {', '.join(one.scopes)}"]
+    lines += [f"  {'events':<11}{base}/live/events", *(f"  {'token':<11}{token}" for token in one.tokens)]
+    return "\n".join(lines) + "\n"
 
 
 def _public_base(url: str) -> str:

@@ -44,11 +44,12 @@ class Pace:
             found.append(work(item))
             spent_s = time.thread_time() - begin_s
             if spent_s >= _SLICE_S:
-                time.sleep(spent_s if self._is_live() else 0)
+                time.sleep(spent_s if self.is_live() else 0)
                 begin_s = time.thread_time()
         return found
 
-    def _is_live(self) -> bool:
+    def is_live(self) -> bool:
+        """Whether things come in at this time."""
         now_s, head = time.perf_counter(), self._head()
         if head != self._seen:
             self._seen, self._live_until_s = head, now_s + _LIVE_S

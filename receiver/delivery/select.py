@@ -19,6 +19,11 @@ class Selection:
         self._everything = self._subjects is None and len(self._types) == len(DATA_TYPES)
 
     @property
+    def types(self) -> frozenset[str]:
+        """The types of the contract that fit."""
+        return self._types
+
+    @property
     def media(self) -> bool:
         """Whether any media type is wanted: otherwise the media lane need not be read."""
         return not self._types.isdisjoint(MEDIA_TYPES)

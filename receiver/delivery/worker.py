@@ -206,16 +206,9 @@ class SinkWorker:
         piece.events = []
         return 0.0
 
-    def _give_events(self, record: Record) -> None:
-        """``None`` stays where no decoder takes it now. In the thread of ``pace``."""
-        if record.events is None:  # no other sink was faster
-            record.events = decode_again(record, self._decode, self.name)
-            if record.kind == "frames" and record.events is not None:
-                record.payload = b""  # the events hold the messages: once in memory is enough
-
     async def _deliver(self, records: Sequence[Record]) -> None:
         book, size = self._book, self.config.batch_events
-        await self.pace.each([record for record in records if record.events is None], self._give_events)
+        await decode_all(records, self._decode, self.pace, self.name)
         events: list[Event] = []
         filtered = undecodable = 0
         for record in records:
@@ -229,6 +222,18 @@ class SinkWorker:
             await self._writer.write(events[start : start + size])
         book.filtered += filtered
         book.undecodable += undecodable
+
+
+async def decode_all(records: Sequence[Record], decode: Callable[[Record], Decoded], pace: Pace, sink: str) -> None:
+    """Give each record its events, in the thread of ``pace``; ``None`` stays where no decoder takes it now."""
+
+    def give_events(record: Record) -> None:
+        if record.events is None:  # no other sink was faster
+            record.events = decode_again(record, decode, sink)
+            if record.kind == "frames" and record.events is not None:
+                record.payload = b""  # the events hold the messages: once in memory is enough
+
+    await pace.each([record for record in records if record.events is None], give_events)
 
 
 def decode_again(record: Record, decode: Callable[[Record], Decoded], sink: str) -> list[Event] | None:

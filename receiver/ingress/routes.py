@@ -27,8 +27,10 @@ class Front:
     leaving: bool = False
 
 
-def build_app(front: Front, doors: Doors, attempts: Attempts, max_body_bytes: int) -> web.Application:
-    """Operators' paths by name; every other path is a vendor's."""
+def build_app(
+    front: Front, doors: Doors, attempts: Attempts, max_body_bytes: int, add_more: Callable[[web.Application], None]
+) -> web.Application:
+    """Operators' paths by name, and those that ``add_more`` adds; every other path is a vendor's."""
     deliveries, sockets, ops = front.deliveries, front.sockets, front.ops
 
     def answer(request: web.Request, error: ReceiverError) -> web.Response:
@@ -93,6 +95,7 @@ def build_app(front: Front, doors: Doors, attempts: Attempts, max_body_bytes: in
         ("/api/dead/retry", ops.orders.retry), ("/api/dead/drop", ops.orders.drop), ("/api/replay", ops.orders.replay),
     ):  # fmt: skip
         app.router.add_post(path, own(order), expect_handler=go_on)
+    add_more(app)
     app.router.add_route("*", "/{path:.*}", deliver, expect_handler=admit_first)
     return app
 

@@ -1,1 +1,1 @@
-"""What people and programs read while a meeting runs. May import everything but ``receiver.ingress`` and the wiring."""
+"""What is read from the server while things happen: events, sound, and who may. Everything else stays out of its way."""

@@ -1,0 +1,197 @@
+"""Turns of the live readers. A reader is a cursor into the journal; each piece that he gets is a turn of his.
+
+All turns are given here, a few at a time, and measured: while deliveries come in, readers together rest seven times as
+long as they took. So a thousand of them get larger pieces, later, and deliveries do not wait. A reader who does not
+take what he is sent has no turn, and finds the rest in the journal when he does.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from receiver.live.reading import Feed, Source
+from receiver.record import Record
+
+#: turns that are given at once: others come to the loop in between
+_AT_ONCE = 16
+#: rest for each second that turns took, and the longest one
+_REST, _MOST_REST_S = 7.0, 0.25
+#: a turn that takes longer waits for its reader and not for us
+_MOST_TURN_S = 0.001
+#: without anything to send: how often is looked who wants a heartbeat, and after how long one does
+_TICK_S, _HEARTBEAT_S = 5.0, 10.0
+#: a reader who has taken nothing for so long is cut off: he may come back with his last number
+_STALLED_S = 300.0
+Send = Callable[[bytes], Awaitable[None]]
+Heartbeat = Callable[[], Awaitable[None]]
+
+
+class Client:
+    """One reader. ``cursor``: the number up to which he has been sent everything."""
+
+    def __init__(self, feed: Feed, wire: Callable[[], asyncio.Transport | None]) -> None:
+        """``wire``: his connection, while there is one."""
+        self.feed = feed
+        self.cursor = 0
+        self.place = 0
+        #: events that went out
+        self.sent = 0
+        #: the last number that he was told
+        self.told = 0
+        self._wire = wire
+        self.heard_s = time.monotonic()
+        #: since when something is being sent to him, monotonic; 0: nothing is
+        self.sending_since_s = 0.0
+        #: no more turns; see ``Hub.end``
+        self.ended = False
+
+    @property
+    def gone(self) -> bool:
+        """Whether his connection is lost."""
+        wire = self._wire()
+        return wire is None or wire.is_closing()
+
+    def cut_off(self) -> None:
+        """Lose his connection."""
+        wire = self._wire()
+        if wire is not None:
+            wire.abort()
+
+
+class Hub:
+    """Readers of one kind, with or without media. ``run`` for as long as there may be any."""
+
+    def __init__(self, source: Source, *, media: bool) -> None:
+        self.upto = 0
+        self.clients: set[Client] = set()
+        #: events that went out, to all of them
+        self.sent = 0
+        self._source = source
+        self._media = media
+        self._waiting: dict[Client, asyncio.Future[None]] = {}
+        self._anybody = asyncio.Event()
+        self._stir = asyncio.Event()
+
+    @property
+    def behind(self) -> int:
+        """Readers who have not been sent everything that there is, or do not take it."""
+        return sum(client.cursor < self.upto or client.sending_since_s > 0 for client in self.clients)
+
+    async def serve(self, client: Client, begun: Record | None, send: Send, heartbeat: Heartbeat) -> None:
+        """Send what comes until the end. ``begun``: a record that the reader had a part of. Raises ``ConnectionError``,
+        and whatever ``send`` raises."""
+        self.clients.add(client)
+        self._anybody.set()
+        client.feed.readers += 1
+        try:
+            if begun is not None:
+                piece = client.feed.rest(begun, client.told)
+                client.place = piece.place
+                await self._send(client, piece.frames, send)
+                client.told = piece.last or client.told
+                self._count(client, piece.events)
+            while await self._turn(client):
+                await self._step(client, send, heartbeat)
+        finally:
+            client.feed.readers -= 1
+            self.clients.discard(client)
+            self._waiting.pop(client, None)
+            if not self.clients:
+                self._anybody.clear()
+
+    def end(self, client: Client) -> None:
+        """No more turns for him."""
+        client.ended = True
+        waiter = self._waiting.pop(client, None)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def watch(self) -> None:
+        """Notice what is new in the journal while there are readers. For ever."""
+        seen = 0
+        while True:
+            await self._anybody.wait()
+            await self._source.journal.wait(seen, media=self._media)
+            seen = self._source.journal.visible(media=self._media)
+            self._stir.set()
+
+    async def run(self) -> None:
+        """Give turns. For ever."""
+        ticked_s = time.monotonic()
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TICK_S):
+                    await self._stir.wait()
+            self._stir.clear()
+            now_s = time.monotonic()
+            if now_s - ticked_s >= _TICK_S:
+                ticked_s = now_s
+                self._look_after(now_s)
+            await self._round(now_s)
+            spent_s, self._source.spent_s = self._source.spent_s, 0.0
+            if self._source.pace.is_live():
+                await asyncio.sleep(min(spent_s * _REST, _MOST_REST_S))
+
+    async def _round(self, now_s: float) -> None:
+        """A turn for each reader for whom there is something, as far as it is there when the round begins."""
+        self.upto = self._source.journal.visible(media=self._media)
+        due = [
+            client for client in self._waiting if client.cursor < self.upto or now_s - client.heard_s >= _HEARTBEAT_S
+        ]
+        for begin in range(0, len(due), _AT_ONCE):
+            for client in due[begin : begin + _AT_ONCE]:
+                waiter = self._waiting.pop(client, None)
+                if waiter is not None and not waiter.done():
+                    waiter.set_result(None)
+            await asyncio.sleep(0)
+
+    async def _turn(self, client: Client) -> bool:
+        """Wait for a turn; false when there will be none."""
+        if client.ended:
+            return False
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting[client] = waiter
+        if client.cursor < self._source.journal.visible(media=self._media):
+            self._stir.set()
+        await waiter
+        return not client.ended
+
+    async def _step(self, client: Client, send: Send, heartbeat: Heartbeat) -> None:
+        """One turn."""
+        frames: tuple[bytes, ...] = ()
+        events = 0
+        if client.cursor < self.upto:
+            piece = await client.feed.piece(client.cursor, self.upto, client.place)
+            client.cursor, client.place, frames, events = piece.upto, piece.place, piece.frames, piece.events
+            client.told = piece.last or client.told
+        begin_s = time.perf_counter()
+        if frames:
+            await self._send(client, frames, send)
+            self._count(client, events)
+        elif time.monotonic() - client.heard_s >= _HEARTBEAT_S:
+            if client.told < client.cursor:
+                client.told = client.cursor
+                await self._send(client, (client.feed.frames.position(client.cursor),), send)
+            else:
+                client.heard_s = time.monotonic()
+                await heartbeat()
+        self._source.spent_s += min(time.perf_counter() - begin_s, _MOST_TURN_S)
+
+    async def _send(self, client: Client, frames: tuple[bytes, ...], send: Send) -> None:
+        client.heard_s = client.sending_since_s = time.monotonic()
+        for frame in frames:
+            await send(frame)
+        client.sending_since_s = 0.0
+
+    def _count(self, client: Client, events: int) -> None:
+        client.sent += events
+        self.sent += events
+
+    def _look_after(self, now_s: float) -> None:
+        """No place for those who are gone, or take nothing any more."""
+        for client in self.clients:
+            if client.sending_since_s and now_s - client.sending_since_s > _STALLED_S:
+                client.cut_off()
+            if client.gone:
+                self.end(client)
