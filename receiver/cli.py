@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from receiver import __version__
-from receiver.errors import BadSignature, ConfigError, Malformed, ReceiverError, Unauthorized
+from receiver.errors import ConfigError, Forbidden, Malformed, ReceiverError, Unauthorized
 
 #: in the order in which a newcomer meets them; each is a module below ``receiver/commands``
 COMMANDS = (
-    "demo", "serve", "reload", "check", "doctor", "urls", "decode", "schema", "simulate", "send", "pcm", "quarantine",
-    "dead", "replay",
+    "demo", "serve", "reload", "check", "doctor", "urls", "decode", "schema", "simulate", "tail", "pcm", "send",
+    "quarantine", "dead", "replay",
 )  # fmt: skip
 _EPILOG = """\
 examples:
@@ -22,6 +22,7 @@ examples:
   receiver reload --config receiver.toml          put an edited config in force, with no gap
   receiver doctor --config receiver.toml          journal, disk, clock, sinks, and a test delivery
   receiver urls --public-url https://example.org  the URLs for your vendor, and a create_bot body to paste
+  receiver tail --follow                          events as they happen, on the terminal
   receiver decode --vendor meetstream body.json   what a captured delivery means
 
 exit status:
@@ -68,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _status(error: ReceiverError) -> int:
     if isinstance(error, ConfigError):
         return 78
-    if isinstance(error, BadSignature | Unauthorized):
+    if isinstance(error, Unauthorized | Forbidden):
         return 77
     return 65 if isinstance(error, Malformed) else 1
 

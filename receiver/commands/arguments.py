@@ -2,10 +2,16 @@
 
 import argparse
 import math
+import re
 import sys
+import time
 from pathlib import Path
 
+from receiver.events import parse_time
 from receiver.settings import Settings, load
+
+_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_AGO = re.compile(r"(\d+(?:\.\d+)?)([smhdw])(?: ago)?")
 
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:
@@ -39,3 +45,18 @@ def count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"found {text}, allowed a whole number from 1")
     return int(text)
+
+
+def moment(text: str) -> int:
+    """Nanoseconds since the epoch: ISO 8601 (UTC where it names no zone), an age such as ``2h``, or ``now``."""
+    age = _AGO.fullmatch(text.strip())
+    if age is not None:
+        return time.time_ns() - int(float(age[1]) * _UNIT_S[age[2]] * 1e9)
+    if text.strip() == "now":
+        return time.time_ns()
+    moment = parse_time(text)
+    if moment is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time; allowed ISO 8601 such as 2026-06-10T09:00, or an age such as 90s, 30m, 2h, 7d"
+        )
+    return moment

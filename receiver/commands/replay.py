@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import re
 import sqlite3
 import sys
 import time
@@ -12,17 +11,15 @@ import aiohttp
 import msgspec
 
 from receiver.app import Receiver
-from receiver.commands.arguments import add_server_options
+from receiver.commands.arguments import add_server_options, moment
 from receiver.commands.client import stream
 from receiver.delivery.replay import Progress, ReplayOrder
 from receiver.errors import Malformed, ReceiverError
-from receiver.events import format_time, parse_time
+from receiver.events import format_time
 from receiver.secretfiles import Runtime, read_runtime
 from receiver.settings import LogSettings, Settings, load
 from receiver.telemetry import log as logs
 
-_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-_AGO = re.compile(r"(\d+(?:\.\d+)?)([smhdw])(?: ago)?")
 _PROGRESS_S = 2.0
 _EPILOG = """\
 examples:
@@ -54,8 +51,8 @@ def register(subparsers: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--from", dest="from_ns", required=True, type=_time, metavar="TIME", help="first arrival")
-    parser.add_argument("--to", dest="to_ns", type=_time, metavar="TIME", help="last arrival (default: now)")
+    parser.add_argument("--from", dest="from_ns", required=True, type=moment, metavar="TIME", help="first arrival")
+    parser.add_argument("--to", dest="to_ns", type=moment, metavar="TIME", help="last arrival (default: now)")
     parser.add_argument("--sink", required=True, metavar="NAME", help="where to, as the config names it")
     parser.add_argument("--subject", dest="subjects", nargs="+", default=["*"], metavar="ID", help="bot or meeting ids")
     parser.add_argument("--types", nargs="+", default=["*"], metavar="TYPE", help="event types; * as wildcard")
@@ -186,20 +183,6 @@ class _Report:
             sys.stderr.write(f"{progress.undecodable} sequence numbers that no decoder takes: see the log\n")
         if progress.waiting:
             sys.stderr.write("newer events still wait for the sink: they come by themselves\n")
-
-
-def _time(text: str) -> int:
-    age = _AGO.fullmatch(text.strip())
-    if age is not None:
-        return time.time_ns() - int(float(age[1]) * _UNIT_S[age[2]] * 1e9)
-    if text.strip() == "now":
-        return time.time_ns()
-    moment = parse_time(text)
-    if moment is None:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no time; allowed ISO 8601 such as 2026-06-10T09:00, or an age such as 90s, 30m, 2h, 7d"
-        )
-    return moment
 
 
 def _speed(text: str) -> float:

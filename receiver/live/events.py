@@ -12,7 +12,7 @@ from receiver.errors import Overloaded
 from receiver.live.access import Access, Grant
 from receiver.live.frames import SSE_HEARTBEAT, SSE_HELLO, Framing
 from receiver.live.hub import Client, Heartbeat, Hub, Send
-from receiver.live.query import Query, read_query
+from receiver.live.query import Begin, Query, read_query
 from receiver.live.reading import Feed, Source
 from receiver.telemetry.metrics import Gauge
 
@@ -174,6 +174,8 @@ class LiveEvents:
         try:
             cursor, begun = await self._source.begin(query.begin, media=feed.media)
             client.cursor, client.told = cursor, cursor if begun is None else query.begin.after or 0
+            if query.begin == Begin():  # else he knows where he began, should he have to come back before anything came
+                await send(feed.frames.position(cursor))
             await hub.serve(client, begun, send, heartbeat)
         finally:
             place = self._clients.pop(client)

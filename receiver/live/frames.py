@@ -48,7 +48,7 @@ class Frames(NamedTuple):
 
     event: Callable[[Event], bytes]
     gap: Callable[[Gap], bytes]
-    #: that everything up to a number has been passed, none of it wanted
+    #: where a reader is, who may have been sent nothing yet or had nothing to be sent for a while
     position: Callable[[int], bytes]
     #: whether frames can go out as one
     joined: bool

@@ -25,7 +25,7 @@ _KEPT_BYTES = 16 << 20
 _SLICE_S = 0.001
 _FIRST_STEP, _STEP_FACTOR = 16, 8
 #: how much later than its arrival a message may be numbered (a media lane that was behind)
-_LATE_NS = 60 * 10**9
+LATE_NS = 60 * 10**9
 #: the log names who met what no decoder takes
 _NAME = "live"
 
@@ -117,7 +117,7 @@ class Source:
 
     async def _since(self, since_ns: int, now: int, *, media: bool) -> int:
         """The number before the first record that arrived since then; ``now`` where there is none yet."""
-        after = await self.journal.since(since_ns - _LATE_NS, media=media)
+        after = await self.journal.since(since_ns - LATE_NS, media=media)
         while after < now:
             records, reached = await self.journal.read(after, media=media, limit_bytes=_READ_BYTES)
             for record in records:
@@ -162,7 +162,7 @@ class Feed:
     def rest(self, record: Record, after: int) -> Piece:
         """What a reader has not had yet of a record that he had a part of."""
         former = _Former(self.frames)
-        for one in _told((record,), 0, 0):
+        for one in with_gaps((record,), 0, 0):
             if isinstance(one, Gap):
                 former.gap(one._replace(first=after + 1, missed=one.last - after))
             else:
@@ -173,7 +173,7 @@ class Feed:
         records, reached = await self._source.read(after, upto, media=self.media)
         former = _Former(self.frames)
         begin_s = time.perf_counter()
-        for one in _told(records, after, 0 if self.media else place):
+        for one in with_gaps(records, after, 0 if self.media else place):
             if isinstance(one, Gap):
                 former.gap(one)
             else:
@@ -212,7 +212,7 @@ class _Former:
         return Piece(upto, place, frames, self._events, self._last, sum(map(len, frames)))
 
 
-def _told(records: Sequence[Record], after: int, place: int) -> Iterator[Record | Gap]:
+def with_gaps(records: Sequence[Record], after: int, place: int) -> Iterator[Record | Gap]:
     """``records``, and a gap in place of each that cannot be told and before each whose predecessor is gone.
 
     A record names the one before it in its lane. Who reads behind ``after`` = 0 reads what there is and misses nothing.
@@ -225,10 +225,8 @@ def _told(records: Sequence[Record], after: int, place: int) -> Iterator[Record 
         passed.add(record.seq)
         passed.add(record.last_seq)  # one that stands for several that are missing is known by its last
         if record.kind == "damaged" or record.events is None:
-            reason: Gap = Gap(
-                record.count, record.seq, record.last_seq, "damaged" if record.kind == "damaged" else "undecodable"
-            )
-            yield reason
+            damaged = record.kind == "damaged"
+            yield Gap(record.count, record.seq, record.last_seq, "damaged" if damaged else "undecodable")
         else:
             yield record
         place = record.place or place

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from receiver.cli import main
-from receiver.commands.replay import _time
+from receiver.commands.arguments import moment
 from receiver.events import parse_time
 from tests.commands.refusing import FarSide, far_side
 from tests.commands.test_dead import config_file, server_with
@@ -130,6 +130,6 @@ def test_no_journal_is_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_times_are_iso_8601_or_an_age() -> None:
     """Without a zone: UTC."""
-    assert _time("2026-06-10T09:00") == _time("2026-06-10T11:00+02:00") == parse_time("2026-06-10T09:00:00Z")
+    assert moment("2026-06-10T09:00") == moment("2026-06-10T11:00+02:00") == parse_time("2026-06-10T09:00:00Z")
     for text, age_s in (("90s", 90), ("30m", 1800), ("2h ago", 7200), ("1.5d", 129600), ("1w", 604800), ("now", 0)):
-        assert abs(time.time_ns() - age_s * 10**9 - _time(text)) < 5 * 10**9
+        assert abs(time.time_ns() - age_s * 10**9 - moment(text)) < 5 * 10**9

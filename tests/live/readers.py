@@ -43,9 +43,10 @@ async def post_many(server: Receiver, begin: int, end: int, *, at_once: int = 8,
 
 @asynccontextmanager
 async def reading(
-    server: Receiver, query: str = "", *, headers: dict[str, str] | None = None
+    server: Receiver, query: str = "", *, headers: dict[str, str] | None = None, positions: bool = False
 ) -> AsyncIterator[AsyncIterator[dict[str, Any]]]:
-    """What the SSE library makes of the stream, as ``{"id", "event", "data"}``; ready when the answer has begun."""
+    """What the SSE library makes of the stream, as ``{"id", "event", "data"}``; ready when the answer has begun.
+    ``positions``: with the events that only tell the reader where he is."""
     async with (
         httpx.AsyncClient(timeout=READ_S) as client,
         aconnect_sse(client, "GET", f"{server.url}/live/events{query}", headers=dict(headers or {})) as source,
@@ -55,7 +56,8 @@ async def reading(
         async def events() -> AsyncIterator[dict[str, Any]]:
             async for one in source.aiter_sse():
                 data = json.loads(one.data) if one.data.startswith("{") else one.data
-                yield {"id": one.id, "event": one.event, "data": data}
+                if positions or one.event != "receiver.position":
+                    yield {"id": one.id, "event": one.event, "data": data}
 
         yield events()
 

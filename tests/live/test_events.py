@@ -13,6 +13,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from receiver.app import Receiver
 from receiver.live import hub
 from tests.live.readers import post, post_many, read_for, reading, slow_reader, subjects, take
 from tests.support import running, until
@@ -25,11 +26,14 @@ def socket_url(url: str, query: str = "") -> str:
     return f"{url.replace('http', 'ws', 1)}/live/events{query}"
 
 
-async def told(socket: ClientConnection) -> dict[str, Any]:
-    message = await asyncio.wait_for(socket.recv(), 10)
-    assert isinstance(message, str)
-    found: dict[str, Any] = json.loads(message)
-    return found
+async def told(socket: ClientConnection, *, positions: bool = False) -> dict[str, Any]:
+    """The next message; ``positions``: also one that only tells the reader where he is."""
+    while True:
+        message = await asyncio.wait_for(socket.recv(), 10)
+        assert isinstance(message, str)
+        found: dict[str, Any] = json.loads(message)
+        if positions or found["type"] != "receiver.position":
+            return found
 
 
 async def test_curl_sees_events_as_they_happen(tmp_path: Path) -> None:
@@ -42,7 +46,7 @@ async def test_curl_sees_events_as_they_happen(tmp_path: Path) -> None:
         await until(lambda: clients(server) == 1)
         await post(server, "bot-1", "bot-2")
         text = b""
-        while text.count(b"\n\n") < 2:
+        while text.count(b"\n\n") < 3:
             text += await asyncio.wait_for(curl.stdout.read(65536), 10)
         curl.kill()
         await curl.wait()
@@ -87,7 +91,7 @@ async def test_filters(tmp_path: Path) -> None:
 async def test_reconnecting_under_load_misses_nothing_and_repeats_nothing(tmp_path: Path, tail: bool) -> None:
     """A reader that breaks off at any moment and comes back with Last-Event-ID has the whole stream, in order."""
     dice = random.Random(4711)
-    sections = {} if tail else RECENT
+    sections: dict[str, Any] = {} if tail else RECENT
     async with running(tmp_path, **sections) as server:
         await post(server, "first")
         begin = server.journal.head
@@ -128,8 +132,8 @@ async def test_a_slow_reader_holds_up_nobody(tmp_path: Path) -> None:
             await until(lambda: gauge(server, "receiver_live_clients_behind") == 1)
             got = await asyncio.to_thread(read_for, wire, f"id: {server.journal.head:020d}".encode())
     assert [int(line[4:]) for line in got.decode().splitlines() if line.startswith("id: ")] == list(
-        range(server.journal.head - 999, server.journal.head + 1)
-    )
+        range(server.journal.head - 1000, server.journal.head + 1)
+    )  # the first is where he began
 
 
 async def test_who_is_beyond_retention_gets_a_gap(tmp_path: Path) -> None:
@@ -200,7 +204,7 @@ async def test_a_stop_says_so(tmp_path: Path) -> None:
             await until(lambda: clients(server) == 2)
             stopping = asyncio.ensure_future(server.live.stop((1001, "server is shutting down"), 2.0))
             with pytest.raises(ConnectionClosed):
-                await socket.recv()
+                await told(socket)
             assert socket.close_code == 1001 and socket.close_reason == "server is shutting down"
             rest = await asyncio.to_thread(read_for, wire, b"0\r\n\r\n")
             assert b": server is shutting down\n" in rest
@@ -214,16 +218,28 @@ async def test_a_quiet_stream_has_heartbeats(tmp_path: Path, monkeypatch: pytest
     later need not pass them again. Libraries see no event in a comment."""
     monkeypatch.setattr(hub, "_HEARTBEAT_S", 0.2)
     monkeypatch.setattr(hub, "_TICK_S", 0.05)
-    async with running(tmp_path) as server, reading(server, "?types=chat.message") as events:
+    async with running(tmp_path) as server, reading(server, "?types=chat.message", positions=True) as events:
         with slow_reader(server) as wire:
-            assert await asyncio.to_thread(read_for, wire, b":\n")
+            assert await asyncio.to_thread(read_for, wire, b"\n:\n")
+        (begin,) = await take(events, 1)
         await post(server, "unwanted")
         (position,) = await take(events, 1)
-        assert position["event"] == "receiver.position" and int(position["id"]) == server.journal.head
-        async with connect(socket_url(server.url, "?types=chat.message")) as socket:
-            await until(lambda: gauge(server, "receiver_live_clients", over="websocket") == 1)
-            await post(server, "unwanted-too")
-            assert await told(socket) == {"type": "receiver.position", "sequence": f"{server.journal.head:020d}"}
+        assert position["event"] == begin["event"] == "receiver.position"
+        assert int(position["id"]) == int(begin["id"]) + 1 == server.journal.head
+        async with connect(socket_url(server.url, f"?types=chat.message&after={begin['id']}")) as socket:
+            expected = {"type": "receiver.position", "sequence": f"{server.journal.head:020d}"}
+            assert await told(socket, positions=True) == expected
+
+
+async def test_the_first_thing_is_where_he_is(tmp_path: Path) -> None:
+    """Who begins now and loses the connection before anything comes can still come back and miss nothing."""
+    async with running(tmp_path) as server:
+        await post(server, "before")
+        async with reading(server, positions=True) as events:
+            (here,) = await take(events, 1)
+        await post(server, "meanwhile")
+        async with reading(server, headers={"Last-Event-ID": here["id"]}) as events:
+            assert subjects(await take(events, 1)) == ["meanwhile"]
 
 
 async def test_who_has_gone_leaves_his_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,10 +276,10 @@ async def test_readers_are_in_the_metrics(tmp_path: Path) -> None:
         assert "receiver_live_events_sent 2.0" in text and "receiver_live_clients_behind 0.0" in text
 
 
-def clients(server: Any) -> float:
+def clients(server: Receiver) -> float:
     return sum(value for name, _, _, value in server.live.gauges() if name == "receiver_live_clients")
 
 
-def gauge(server: Any, wanted: str, **labels: str) -> float:
+def gauge(server: Receiver, wanted: str, **labels: str) -> float:
     found = [value for name, _, has, value in server.live.gauges() if name == wanted and has == labels]
     return float(found[0])

@@ -35,7 +35,8 @@ async def messages(
     """What a reader is sent from ``begin`` to where the journal ends now; only the first ``most`` of it."""
     feed = Feed(source, wanted, "websocket", form)
     cursor, begun = await source.begin(begin, media=feed.media)
-    place, frames = 0, []
+    place = 0
+    frames: list[bytes] = []
     if begun is not None:
         frames += feed.rest(begun, begin.after or 0).frames
     while cursor < (upto := source.journal.visible(media=feed.media)) and (most is None or len(frames) < most):
