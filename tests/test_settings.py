@@ -70,7 +70,7 @@ def test_the_defaults_need_no_file() -> None:
         ({"live": {"max_clients": 0}}, "live.max_clients: found 0, allowed a whole number from 1"),
         ({"live": {"cors_origins": ["app.example.org"]}}, "live.cors_origins[0]: found 'app.example.org', allowed"),
         ({"live": {"cors_origins": ["https://a.org/"]}}, "live.cors_origins[0]: found 'https://a.org/', allowed https"),
-        ({"readers": {"r": {}}}, "readers.r: found no token, allowed token = \"auto\", token_env or token_file"),
+        ({"readers": {"r": {}}}, 'readers.r: found no token, allowed token = "auto", token_env or token_file'),
         ({"readers": {"r": {"token_env": "A"}}}, "readers.r.token_env: found 'A', which is not set or empty, allowed"),
         ({"readers": {"r": {"token": "auto", "scopes": []}}}, "readers.r.scopes: found an empty list, allowed one"),
         (
