@@ -174,8 +174,9 @@ class Hub:
                 client.told = client.cursor
                 await self._send(client, (client.feed.frames.position(client.cursor),), send)
             else:
-                client.heard_s = time.monotonic()
+                client.heard_s = client.sending_since_s = time.monotonic()
                 await heartbeat()
+                client.sending_since_s = 0.0
         self._source.spent_s += min(time.perf_counter() - begin_s, _MOST_TURN_S)
 
     async def _send(self, client: Client, frames: tuple[bytes, ...], send: Send) -> None:

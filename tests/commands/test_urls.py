@@ -138,3 +138,20 @@ def test_it_says_who_may_deliver(
     assert main(["urls", "--public-url", PUBLIC, "--config", given]) == 0
     out = capsys.readouterr().out
     assert f"meetstream/a: {proof}" in out and "meetstream/b: " in out
+
+
+def test_readers_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where to read and with which token; what it opens."""
+    given = config(tmp_path, '[readers.page]\ntoken = "auto"\nscopes = ["events"]\n')
+    assert main(["urls", "--public-url", PUBLIC, "--config", given]) == 0
+    out = capsys.readouterr().out
+    token = json.loads((tmp_path / "data" / "tokens.json").read_text())["readers/page"]
+    assert out.splitlines()[-3:] == [
+        "reader page: may read events",
+        f"  events     {PUBLIC}/live/events",
+        f"  token      {token}",
+    ]
+    assert main(["urls", "--public-url", PUBLIC, "--config", given, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["readers/page"] == {
+        "urls": {"events": f"{PUBLIC}/live/events"}, "tokens": [token], "scopes": ["events"],
+    }  # fmt: skip

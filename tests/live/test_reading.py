@@ -64,7 +64,7 @@ filters = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     records=st.lists(record, min_size=1, max_size=12),
     wanted=filters,
