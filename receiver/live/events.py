@@ -163,6 +163,8 @@ class LiveEvents:
         self, request: web.Request, query: Query, grant: Grant, framing: Framing, send: Send, heartbeat: Heartbeat
     ) -> Parting:
         """Send until the end that is ours; why. Raises ``ConnectionError`` where it is the reader's."""
+        if self._parting is not None:  # since he was let in
+            return self._parting
         key = (query.filter, framing, query.form)
         feed = self._feeds.get(key)
         if feed is None:
