@@ -1,8 +1,8 @@
 """Turns of the live readers. A reader is a cursor into the journal; each piece that he gets is a turn of his.
 
-All turns are given here, a few at a time, and measured: while deliveries come in, readers together rest seven times as
-long as they took. So a thousand of them get larger pieces, later, and deliveries do not wait. A reader who does not
-take what he is sent has no turn, and finds the rest in the journal when he does.
+All turns are given here, a few at a time, and measured: while deliveries come in, readers together have an eighth of
+the loop. So a thousand of them get larger pieces, later, and deliveries do not wait. A reader who does not take what he
+is sent has no turn, and finds the rest in the journal when he does.
 """
 
 import asyncio
@@ -10,13 +10,12 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from receiver.live.allowance import Allowance
 from receiver.live.reading import Feed, Source
 from receiver.record import Record
 
 #: turns that are given at once: others come to the loop in between
 _AT_ONCE = 16
-#: rest for each second that turns took, and the longest one
-_REST, _MOST_REST_S = 7.0, 0.25
 #: a turn that takes longer waits for its reader and not for us
 _MOST_TURN_S = 0.001
 #: without anything to send: how often is looked who wants a heartbeat, and after how long one does
@@ -119,6 +118,7 @@ class Hub:
     async def run(self) -> None:
         """Give turns. For ever."""
         ticked_s = time.monotonic()
+        allowance = Allowance(time.perf_counter())
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_TICK_S):
@@ -130,8 +130,9 @@ class Hub:
                 self._look_after(now_s)
             await self._round(now_s)
             spent_s, self._source.spent_s = self._source.spent_s, 0.0
-            if self._source.pace.is_live():
-                await asyncio.sleep(min(spent_s * _REST, _MOST_REST_S))
+            rest_s = allowance.spend(spent_s, time.perf_counter())
+            if rest_s and self._source.pace.is_live():
+                await asyncio.sleep(rest_s)
 
     async def _round(self, now_s: float) -> None:
         """A turn for each reader for whom there is something, as far as it is there when the round begins."""
