@@ -24,6 +24,7 @@ from receiver.settings_sections import (
     LaneSettings,
     LiveSettings,
     LogSettings,
+    MeetingsSettings,
     ReaderSettings,
     Section,
     ServerSettings,
@@ -62,6 +63,7 @@ class _File(Section, kw_only=True, frozen=True, forbid_unknown_fields=True):
     log: LogSettings = LogSettings()
     admin: AdminSettings = AdminSettings()
     live: LiveSettings = LiveSettings()
+    meetings: MeetingsSettings = MeetingsSettings()
     readers: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     endpoints: dict[str, dict[str, dict[str, Any]]] = msgspec.field(default_factory=_default_endpoints)
     sinks: dict[str, dict[str, Any]] = msgspec.field(default_factory=_default_sinks)
@@ -103,6 +105,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     sinks: dict[str, dict[str, Any]]
     admin_token: str = ""
     live: LiveSettings = LiveSettings()
+    meetings: MeetingsSettings = MeetingsSettings()
     readers: tuple[Reader, ...] = ()
 
     def __repr__(self) -> str:
@@ -175,6 +178,7 @@ def from_dict(
         sinks=file.sinks,
         admin_token=admin_tokens[0] if admin_tokens else "",
         live=file.live,
+        meetings=file.meetings,
         readers=tuple(readers),
     )
 

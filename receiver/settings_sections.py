@@ -135,6 +135,18 @@ class LiveSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields=Tru
     session_s: Seconds = 12 * 3600.0
 
 
+class MeetingsSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """``[meetings]``: what is known of meetings, in memory; the journal has it all."""
+
+    #: so far back events are folded at the start
+    history_s: Seconds = 2 * 86400.0
+    #: a meeting of which nothing has come for so long has ended, where nothing else told it
+    quiet_s: Seconds = 900.0
+    #: beyond these, meetings and transcripts of those that ended longest ago go
+    most_meetings: Positive = 1000
+    most_characters: Positive = 64_000_000
+
+
 class LogSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """``[log]``: structured logs on standard error."""
 

@@ -43,7 +43,7 @@ def test_the_defaults_need_no_file() -> None:
 @pytest.mark.parametrize(
     ("raw", "line"),
     [
-        ({"foo": 1}, "foo: found an unknown key, allowed data_dir, server, journal, log, admin, live, readers, "),
+        ({"foo": 1}, "foo: found an unknown key, allowed data_dir, server, journal, log, admin, live, meetings, "),
         ({"server": {"prot": 1}}, "server.prot: found an unknown key, allowed host, port, public_url, "),
         ({"server": {"port": 70_000}}, "server.port: found 70000, allowed a whole number from 0 to 65535"),
         ({"server": {"port": "80"}}, "server.port: found '80', allowed a whole number from 0 to 65535"),

@@ -1,1 +1,1 @@
-"""What is read from the server while things happen: events, sound, and who may. Everything else stays out of its way."""
+"""What is read while it happens: events, sound and meetings, and who may. Knows nothing of how deliveries come in."""

@@ -9,7 +9,7 @@ from receiver.errors import Forbidden
 from receiver.live.access import Access
 
 #: what such pages may ask for
-PREFIXES = ("/live/",)
+PREFIXES = ("/live/", "/meetings")
 _HEADERS = {
     "Access-Control-Allow-Methods": "GET",
     "Access-Control-Allow-Headers": "Authorization, Last-Event-ID, Cache-Control",

@@ -8,10 +8,15 @@ from aiohttp import web
 from receiver.delivery.pace import Pace
 from receiver.journal.base import Journal
 from receiver.live.access import Access
+from receiver.live.audio.feeds import Feeds
+from receiver.live.audio.http import audio_routes
 from receiver.live.cors import PREFIXES, Cors
 from receiver.live.events import LiveEvents, Parting
 from receiver.live.login import Login
+from receiver.live.meetings import Meetings
 from receiver.live.reading import Source
+from receiver.meetings.book import MeetingBook
+from receiver.meetings.tracker import MeetingTracker
 from receiver.settings import Settings
 from receiver.telemetry.metrics import Gauge
 from receiver.vendors import decode_record
@@ -23,19 +28,29 @@ class Live:
     def __init__(self, settings: Settings, runtime_token: str) -> None:
         """``runtime_token``: of the runtime file, for commands on this machine."""
         self.access = Access(settings, runtime_token)
+        self._settings = settings
         self._events = LiveEvents(self.access, settings.live.max_clients)
+        self._meetings = Meetings(self.access)
         self._login = Login(self.access)
         self._cors = Cors(self.access)
+        self._running: list[asyncio.Task[None]] = []
 
     def add_to(self, app: web.Application) -> None:
         """Its paths."""
         router = app.router
         router.add_get("/live/events", self._events.handle, allow_head=False)
+        router.add_routes(audio_routes(lambda: self._feeds, self._may))
+        self._meetings.add_to(router)
         router.add_post("/login", self._login.login)
         router.add_post("/logout", self._login.logout)
         for prefix in PREFIXES:
             router.add_route("OPTIONS", prefix + "{path:.*}", self._cors.preflight)
         app.on_response_prepare.append(self._cors.mark)
+
+    @property
+    def rebuilt(self) -> bool:
+        """Whether everything that was in the journal at the start is in ``/meetings``."""
+        return self._meetings.tracker is not None and self._meetings.tracker.caught_up.is_set()
 
     def use(self, settings: Settings) -> None:
         """Take tokens, origins and limits from ``settings`` from now on; readers whose token is gone have to go."""
@@ -45,12 +60,35 @@ class Live:
 
     def start(self, journal: Journal, pace: Pace, tasks: asyncio.TaskGroup) -> None:
         """Read from ``journal`` from now on."""
+        meetings = self._settings.meetings
         self._events.start(Source(journal, pace, decode_record), tasks)
+        self._feeds = Feeds(journal, decode_record, self._settings.server.resume_s, pace)
+        book = MeetingBook(
+            most_meetings=meetings.most_meetings,
+            most_characters=meetings.most_characters,
+            quiet_s=meetings.quiet_s,
+        )
+        tracker = MeetingTracker(book, journal, decode_record, pace=pace, history_s=meetings.history_s)
+        self._meetings.tracker = tracker
+        self._running = [tasks.create_task(part) for part in (self._feeds.run(), tracker.run())]
 
     async def stop(self, parting: Parting, wait_s: float) -> None:
         """Take leave of every reader, with this close code and reason; the journal is not read after it."""
+        if self._running:
+            self._feeds.close()
         await self._events.stop(parting, wait_s)
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        self._running = []
+
+    def _may(self, request: web.Request, scope: str) -> None:
+        self.access.require(request, scope)
 
     def gauges(self) -> Iterable[Gauge]:
         """What ``/metrics`` shows."""
-        return self._events.gauges()
+        yield from self._events.gauges()
+        if (tracker := self._meetings.tracker) is not None:
+            book = tracker.book
+            yield "receiver_meetings_known", "Meetings in memory.", {}, book.known
+            yield "receiver_meetings_faults", "Events that could not be folded, since start.", {}, book.faults

@@ -60,7 +60,7 @@ def meeting_view(meeting: Meeting, *, secrets: bool = False) -> MeetingView:
 def transcript_view(meeting: Meeting, *, secrets: bool = False) -> TranscriptView:
     """The answer of ``/meetings/{subject}/transcript.json``."""
     clean = _cleaner(secrets)
-    turns = meeting.transcript.turns
+    turns = list(meeting.transcript.turns)  # may be made in a thread, while the meeting goes on
     zero_ns = _zero_ns(turns)
     return TranscriptView(
         source=meeting.source,

@@ -60,11 +60,15 @@ class MeetingSummary(msgspec.Struct, kw_only=True, omit_defaults=True):
     ended_by: EndedBy | None = None
 
 
-class MeetingsView(msgspec.Struct, kw_only=True):
-    """``/meetings``: those that go on or are announced, and those that have ended; each with the newest first."""
+class MeetingsView(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """``/meetings``: those that go on or are announced, and those that have ended; each with the newest first.
+
+    ``rebuilding``: the server has just started and has not read again all that was there; absent where it has.
+    """
 
     active: list[MeetingSummary]
     recent: list[MeetingSummary]
+    rebuilding: bool = False
 
 
 class IntervalView(msgspec.Struct, kw_only=True, omit_defaults=True):
