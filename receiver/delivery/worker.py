@@ -27,6 +27,8 @@ from sinks.base import Sink, SinkConfig
 log = structlog.get_logger()
 #: what is read from disk, and decoded, at once
 READ_BYTES = 256 << 10
+#: as far as that grows, doubled by each piece, while a sink that has come back catches up
+_MOST_READ_BYTES = 1 << 20
 #: what comes in shorter intervals is written together: each write costs as much as many events do
 _GATHER_S = 0.02
 _BACKOFF = Backoff()
@@ -65,6 +67,7 @@ class SinkWorker:
         self._live = True
         #: when it read last, and whether that was all there was
         self._read_s, self._kept_up = 0.0, True
+        self._read_bytes = READ_BYTES
         self._cursor = self._taken = state.cursors.get(name, 0)
         if name not in state.cursors:
             state.move(name, 0)
@@ -152,8 +155,9 @@ class SinkWorker:
         if self._kept_up and early_s > 0 and not self._writer.draining.is_set():
             await asyncio.sleep(early_s)
         self._read_s = time.perf_counter()
+        self._read_bytes = READ_BYTES if self._kept_up else min(2 * self._read_bytes, _MOST_READ_BYTES)
         records, upto = await self._journal.read(
-            self._cursor, media=self.media, limit_bytes=READ_BYTES, reader=self.name
+            self._cursor, media=self.media, limit_bytes=self._read_bytes, reader=self.name
         )
         self._kept_up = upto == self._journal.visible(media=self.media)
         return records, upto

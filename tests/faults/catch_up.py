@@ -1,6 +1,6 @@
 """A far side that comes back gets what it missed at many times real time, and live traffic does not wait for that.
 
-Each sink alone is down for a while under load (``archipelago``), then all of them at once. Speeds and latencies are
+Each fault alone keeps its sink down for a while under load (``archipelago``), then all of them at once. Speeds and latencies are
 reported and judge nothing; that everything arrives does.
 """
 
@@ -9,25 +9,26 @@ import time
 
 from tests.faults.archipelago import LIVE, PATIENCE_S, Archipelago, archipelago, span_text
 from tests.faults.base import Options, Report
+from tests.faults.far_sides import Fault
 
 _POLL_S = 0.05
 
 
 async def run(options: Options) -> Report:
-    """One sink after the other, then all."""
+    """One fault after the other, then all."""
     report = Report()
     async with archipelago(options, report) as here:
         await asyncio.sleep(1.0)
         if options.long:
-            for sink in here.sinks:
-                await _outage(here, [sink], f"{sink} alone", options, report)
-        await _outage(here, here.sinks, "all at once", options, report)
+            for fault in here.faults:
+                await _outage(here, [fault], fault.about, options, report)
+        await _outage(here, here.faults, "all at once", options, report)
     return report
 
 
-async def _outage(here: Archipelago, sinks: list[str], about: str, options: Options, report: Report) -> None:
+async def _outage(here: Archipelago, some: list[Fault], about: str, options: Options, report: Report) -> None:
     outage_s = float(options.pick(4, 60))
-    faults = {fault.sink: fault for fault in here.faults if fault.sink in sinks}  # the last of a sink's
+    faults = {fault.sink: fault for fault in some}  # the last of a sink's
     before_s = time.time()
     await asyncio.sleep(outage_s / 4)
     begin_s = time.time()
