@@ -1,7 +1,7 @@
 """A far side that comes back gets what it missed at many times real time, and live traffic does not wait for that.
 
-Each fault alone keeps its sink down for a while under load (``archipelago``), then all of them at once. Speeds and latencies are
-reported and judge nothing; that everything arrives does.
+Each fault alone keeps its sink down for a while under load (``archipelago``), then all of them at once. Speeds and
+latencies are reported and judge nothing; that everything arrives does.
 """
 
 import asyncio
