@@ -19,6 +19,8 @@ from sinks.kafka_settings import ClientSettings
 
 #: how long the thread sleeps in librdkafka when nothing happens, which bounds how late it sees the order to stop
 IDLE_S = 0.2
+#: so many messages are handed over before others have the loop
+_AT_ONCE = 50
 #: librdkafka's queue is full: how long until the next try
 FULL_S = 0.01
 #: how long purged messages may take to be reported; they are local, so this is a net, not a wait
@@ -65,6 +67,8 @@ class KafkaProducer:
                 for index, message in enumerate(messages):
                     await self._hand_over(message, functools.partial(parcel.report, index))
                     parcel.handed_over = index + 1
+                    if parcel.handed_over % _AT_ONCE == 0:
+                        await asyncio.sleep(0)
                 # not awaited itself: cancelling this coroutine would cancel it, and it must outlive that
                 await asyncio.wait([parcel.complete])
         except TimeoutError:

@@ -72,7 +72,7 @@ class Shape:
 
 SHORT = Shape(senders=1, bots=20, rate=250, sockets=4, every_s=1, segment=MIB // 4, kept=MIB, rotate=2 * MIB)
 LONG = Shape(
-    senders=2, bots=200, rate=800, sockets=20, every_s=5, segment=16 * MIB, kept=128 * MIB, rotate=64 * MIB
+    senders=2, bots=200, rate=500, sockets=20, every_s=5, segment=16 * MIB, kept=128 * MIB, rotate=64 * MIB
 )  # fmt: skip
 
 
