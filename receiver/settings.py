@@ -89,6 +89,8 @@ class Reader(msgspec.Struct, frozen=True, kw_only=True):
     scopes: tuple[str, ...]
     tokens: tuple[str, ...] = ()
     auto_token: bool = False
+    #: with what nobody sees who reads
+    redact: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Reader({self.name}, {', '.join(self.scopes)}, {len(self.tokens)} tokens)"
@@ -223,8 +225,14 @@ def _readers(file: _File, names: SecretNames, problems: list[str]) -> list[Reade
             problems.append(f'{section}: found no token, allowed token = "auto", token_env or token_file')
         if not one.scopes:
             problems.append(f"{section}.scopes: found an empty list, allowed one with something in it")
+        hidden = tuple(sorted({*one.redact, *file.live.redact}))
+        if "text" in hidden and "audio" in one.scopes:
+            problems.append(
+                f'{section}.scopes: found "audio" while what is said is redacted, allowed scopes without it: sound'
+                " cannot be redacted"
+            )
         auto = one.token == "auto"  # noqa: S105 - a keyword, no token
-        found.append(Reader(name=name, scopes=tuple(one.scopes), tokens=tokens, auto_token=auto))
+        found.append(Reader(name=name, scopes=tuple(one.scopes), tokens=tokens, auto_token=auto, redact=hidden))
     return found
 
 

@@ -110,6 +110,7 @@ class AdminSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields=Tr
 
 
 Scope = Literal["events", "audio", "meetings", "admin"]
+Hidden = Literal["names", "text"]
 
 
 class ReaderSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -122,6 +123,8 @@ class ReaderSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields=T
     token_file: str = ""
     #: what the token opens; ``admin``: orders at ``/api/…``, as with ``[admin]``
     scopes: list[Scope] = msgspec.field(default_factory=lambda: ["events", "audio", "meetings"])
+    #: what this reader does not see: ``names`` of people (they are told apart all the same), ``text`` that was said
+    redact: list[Hidden] = []
 
 
 class LiveSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields=True):
@@ -131,6 +134,8 @@ class LiveSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields=Tru
     cors_origins: list[str] = []
     #: readers that are connected at the same time; new ones beyond are told 503
     max_clients: Positive = 2000
+    #: what nobody sees who reads: ``names``, ``text``; each reader may have more
+    redact: list[Hidden] = []
     #: a login on the page lasts so long
     session_s: Seconds = 12 * 3600.0
 

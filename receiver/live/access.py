@@ -13,12 +13,13 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from receiver.errors import Forbidden, Unauthorized
+from receiver.live.masking import Mask
 from receiver.live.sessions import Credential, with_session, with_token
 from receiver.settings import Settings, is_loopback
 
 COOKIE = "receiver_session"
 ALL_SCOPES = ("events", "audio", "meetings", "admin")
-_ON_THIS_MACHINE = Credential("", frozenset({"events", "audio", "meetings"}), b"")
+_ON_THIS_MACHINE = frozenset({"events", "audio", "meetings"})
 #: headers that a proxy adds: whoever is behind it is not on this machine
 _PASSED_ON = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -44,12 +45,16 @@ class Access:
 
     def use(self, settings: Settings) -> None:
         """Know these readers from now on."""
-        found = [Credential.of(one.name, one.scopes, token) for one in settings.readers for token in one.tokens]
+        found = [
+            Credential.of(one.name, one.scopes, token, one.redact) for one in settings.readers for token in one.tokens
+        ]
         # names that no reader can have
         found += [Credential.of("-runtime", ALL_SCOPES, self._runtime_token)]
         found += [Credential.of("-admin", ALL_SCOPES, settings.admin_token)] if settings.admin_token else []
         self.credentials = tuple(found)
-        server = settings.server
+        server, hidden = settings.server, settings.live.redact
+        scopes = _ON_THIS_MACHINE - {"audio"} if "text" in hidden else _ON_THIS_MACHINE  # sound cannot be redacted
+        self._machine = Credential.of("", scopes, self._runtime_token, hidden)
         self._open = is_loopback(server.host) and not server.public_url and not settings.readers
         self._public_host = urlsplit(server.public_url).netloc.lower()
         self.secure = bool(server.tls_cert_file) or server.public_url.startswith("https:")
@@ -69,7 +74,15 @@ class Access:
 
     def holds(self, grant: Grant) -> bool:
         """Whether a grant that was given is still in force."""
-        return self._open if grant.by == "machine" else grant.credential in self.credentials
+        if grant.by == "machine":
+            return self._open and grant.credential == self._machine
+        return grant.credential in self.credentials
+
+    @staticmethod
+    def mask(grant: Grant) -> Mask | None:
+        """What is hidden from whom it was given to; ``None``: nothing is."""
+        hidden = grant.credential.redact
+        return Mask("names" in hidden, "text" in hidden, grant.credential.digest) if hidden else None
 
     def end_session(self, request: web.Request) -> None:
         """The session of a request is over, whatever its time. Raises as ``require`` does."""
@@ -110,7 +123,7 @@ class Access:
             return Grant(session[0], "session")
         if self._open and _is_local(request.host, request.headers):
             self._require_own_page(request)
-            return Grant(_ON_THIS_MACHINE, "machine")
+            return Grant(self._machine, "machine")
         raise Unauthorized(
             "missing reader token: send it as `Authorization: Bearer …`, or log in at /login (config: [readers.NAME])"
         )

@@ -165,10 +165,11 @@ class LiveEvents:
         """Send until the end that is ours; why. Raises ``ConnectionError`` where it is the reader's."""
         if self._parting is not None:  # since he was let in
             return self._parting
-        key = (query.filter, framing, query.form)
+        mask = self._access.mask(grant)
+        key = (query.filter, framing, query.form, mask)
         feed = self._feeds.get(key)
         if feed is None:
-            feed = self._feeds[key] = Feed(self._source, query.filter, framing, query.form)
+            feed = self._feeds[key] = Feed(self._source, query.filter, framing, query.form, mask)
         hub = self._hubs[feed.media]
         client = Client(feed, lambda: request.transport)
         self._clients[client] = _Place(hub, grant, framing)

@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from receiver.events import Event, format_sequence
+from receiver.live.masking import Mask
 from receiver.live.query import Form
 from sinks.text import text_line
 
@@ -54,9 +55,10 @@ class Frames(NamedTuple):
     joined: bool
 
 
-def frames_for(framing: Framing, form: Form) -> Frames:
-    """The forms of a reader."""
-    event, gap = (_text, Gap.text) if form == "text" else (Event.json, Gap.json)
+def frames_for(framing: Framing, form: Form, mask: Mask | None = None) -> Frames:
+    """The forms of a reader. ``mask``: what is hidden from him."""
+    shown, gap = (_text, Gap.text) if form == "text" else (Event.json, Gap.json)
+    event = shown if mask is None else lambda one: shown(mask.event(one))
     if framing == "websocket":
         return Frames(event, gap, _position, joined=False)
     return Frames(

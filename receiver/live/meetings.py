@@ -13,6 +13,7 @@ from aiohttp import web
 
 from receiver.errors import Malformed, NotFound, Overloaded
 from receiver.live.access import Access
+from receiver.live.masking import Mask
 from receiver.meetings.formats import transcript_json, transcript_srt, transcript_txt, transcript_vtt
 from receiver.meetings.show import transcript_view
 from receiver.meetings.state import Meeting
@@ -45,7 +46,7 @@ class Meetings:
         router.add_get(PREFIX + "/{path:.+}", self._one, allow_head=False)
 
     async def _list(self, request: web.Request) -> web.Response:
-        self._access.require(request, "meetings")
+        mask = self._mask(request)
         text = request.query.get("recent", str(_RECENT))
         recent = int(text) if text.isascii() and text.isdigit() and len(text) < 5 else -1
         if not 0 <= recent <= _MOST_RECENT:
@@ -53,10 +54,10 @@ class Meetings:
         tracker = self._tracker()
         view = tracker.book.meetings(most_recent=recent)
         view.rebuilding = not tracker.caught_up.is_set()
-        return _answer(_encode(view), "application/json")
+        return _answer(_encode(view if mask is None else mask.apply(view)), "application/json")
 
     async def _one(self, request: web.Request) -> web.Response:
-        self._access.require(request, "meetings")
+        mask = self._mask(request)
         # as it came: an id may hold a slash, written %2F
         raw = request.rel_url.raw_path.removeprefix(PREFIX + "/")
         subject, slash, rest = raw.partition("/")
@@ -66,7 +67,7 @@ class Meetings:
             view = book.meeting(subject, source)
             if view is None:
                 raise self._unknown(subject, source)
-            return _answer(_encode(view), "application/json")
+            return _answer(_encode(view if mask is None else mask.apply(view)), "application/json")
         form = _FORMS.get(rest.removeprefix("transcript.")) if rest.startswith("transcript.") else None
         if form is None:
             raise NotFound(f"no such path: /meetings/ID/transcript has one of {', '.join('.' + one for one in _FORMS)}")
@@ -74,7 +75,11 @@ class Meetings:
         meeting = book.find(subject, source)
         if meeting is None:
             raise self._unknown(subject, source)
-        return _answer(await asyncio.to_thread(_written, meeting, form[1]), form[0])
+        return _answer(await asyncio.to_thread(_written, meeting, form[1], mask), form[0])
+
+    def _mask(self, request: web.Request) -> Mask | None:
+        """Of who asks. Raises where he may not."""
+        return self._access.mask(self._access.require(request, "meetings"))
 
     def _tracker(self) -> MeetingTracker:
         if self.tracker is None:
@@ -88,8 +93,9 @@ class Meetings:
         return NotFound(f"no meeting {subject!r}{at} is known: GET /meetings lists those that are")
 
 
-def _written(meeting: Meeting, form: Form) -> bytes:
-    text = form(transcript_view(meeting))
+def _written(meeting: Meeting, form: Form, mask: Mask | None) -> bytes:
+    view = transcript_view(meeting)
+    text = form(view if mask is None else mask.apply(view))
     return text if isinstance(text, bytes) else text.encode(errors="replace")
 
 

@@ -14,6 +14,7 @@ from receiver.delivery.worker import decode_all
 from receiver.events import Event
 from receiver.journal.base import Journal
 from receiver.live.frames import Frames, Framing, Gap, frames_for
+from receiver.live.masking import Mask
 from receiver.live.query import Begin, Filter, Form, Wanted
 from receiver.record import Decoded, Record
 
@@ -130,11 +131,11 @@ class Source:
 
 
 class Feed:
-    """What readers with one filter and one form get."""
+    """What readers with one filter and one form get, and from whom the same is hidden."""
 
-    def __init__(self, source: Source, wanted: Filter, framing: Framing, form: Form) -> None:
+    def __init__(self, source: Source, wanted: Filter, framing: Framing, form: Form, mask: Mask | None = None) -> None:
         self.media = wanted.media
-        self.frames = frames_for(framing, form)
+        self.frames = frames_for(framing, form, mask)
         #: readers of it
         self.readers = 0
         self._source = source

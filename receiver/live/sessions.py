@@ -16,16 +16,17 @@ _LABEL = b"receiver session"
 
 
 class Credential(NamedTuple):
-    """A token of a reader, as its digest, and what it opens."""
+    """A token of a reader, as its digest, what it opens, and what is hidden from who shows it."""
 
     reader: str
     scopes: frozenset[str]
     digest: bytes
+    redact: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, reader: str, scopes: Iterable[str], token: str) -> "Credential":
+    def of(cls, reader: str, scopes: Iterable[str], token: str, redact: Iterable[str] = ()) -> "Credential":
         """The credential of a token."""
-        return cls(reader, frozenset(scopes), _digest(token))
+        return cls(reader, frozenset(scopes), _digest(token), frozenset(redact))
 
 
 def with_token(credentials: Iterable[Credential], token: str) -> Credential | None:

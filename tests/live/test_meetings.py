@@ -45,10 +45,10 @@ async def get(server: Receiver, path: str, **options: Any) -> tuple[int, str, st
         return reply.status, reply.content_type, await reply.text()
 
 
-async def known(server: Receiver) -> dict[str, Any]:
+async def known(server: Receiver, **options: Any) -> dict[str, Any]:
     """The meeting, once everything is in."""
     while True:
-        status, _, text = await get(server, AT)
+        status, _, text = await get(server, AT, **options)
         if status == 200 and (meeting := json.loads(text))["turns"] == 2:
             return dict(meeting)
         await asyncio.sleep(0.01)
