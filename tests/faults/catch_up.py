@@ -54,7 +54,7 @@ async def _outage(here: Archipelago, some: list[Fault], about: str, options: Opt
 
 
 async def _catching_up(here: Archipelago, sinks: list[str]) -> dict[str, tuple[float, float]]:
-    """When each got its first delivery, at the earliest, and when it was live, at the latest: seconds since the epoch."""
+    """When each got its first delivery, at the earliest, and was live, at the latest: seconds since the epoch."""
     before: dict[str, tuple[float, float]] = {}
     caught: dict[str, tuple[float, float]] = {}
     deadline_s = time.monotonic() + PATIENCE_S
