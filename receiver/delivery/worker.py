@@ -5,6 +5,7 @@ it serves one piece of what orders (retry, replay) hand over: a sink has one wri
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 
@@ -134,7 +135,10 @@ class SinkWorker:
         behind = upto > self._cursor
         if behind:
             self._taken = upto
-            await self._deliver(records)
+            if self._kept_up:
+                await self._deliver(records)
+            else:
+                await asyncio.gather(self._deliver(records), self._look_ahead(upto))
             self._cursor = upto
             self._state.move(self.name, upto)
         elif self._writer.draining.is_set():
@@ -155,12 +159,22 @@ class SinkWorker:
         if self._kept_up and early_s > 0 and not self._writer.draining.is_set():
             await asyncio.sleep(early_s)
         self._read_s = time.perf_counter()
-        self._read_bytes = READ_BYTES if self._kept_up else min(2 * self._read_bytes, _MOST_READ_BYTES)
+        self._read_bytes = self._next_bytes()
         records, upto = await self._journal.read(
             self._cursor, media=self.media, limit_bytes=self._read_bytes, reader=self.name
         )
         self._kept_up = upto == self._journal.visible(media=self.media)
         return records, upto
+
+    async def _look_ahead(self, after: int) -> None:
+        """Have the next piece read and decoded while this one is written. The journal keeps it for a moment; whatever
+        goes wrong is met by the reading itself."""
+        with contextlib.suppress(Exception):
+            records, _ = await self._journal.read(after, media=self.media, limit_bytes=self._next_bytes())
+            await decode_all(records, self._decode, self.pace, self.name)
+
+    def _next_bytes(self) -> int:
+        return READ_BYTES if self._kept_up else min(2 * self._read_bytes, _MOST_READ_BYTES)
 
     async def _wait_for_more(self) -> None:
         """Wait for the journal, for a piece or for the order to drain, whichever comes first."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from receiver.delivery.pace import Pace
 from receiver.record import Decoded, Record
+from sinks.base import Batch
 from tests.delivery.test_worker import FakeSink, decode, house
 from tests.support import until
 
@@ -83,3 +84,30 @@ async def test_sinks_that_come_back_together_decode_once(tmp_path: Path) -> None
         await here.drained()
         pace.close()
     assert len(decoded) == len(set(decoded)) == 30
+
+
+async def test_the_next_piece_is_decoded_while_one_is_written(tmp_path: Path) -> None:
+    """A far side that takes its time costs only that."""
+    decoded: list[int] = []
+    written_at: list[int] = []
+
+    def counted(record: Record) -> Decoded:
+        decoded.append(record.seq)
+        return decode(record)
+
+    async def slow(batch: Batch) -> None:
+        first = decoded.index(int(batch.events[-1].sequence)) + 1
+        await until(lambda: len(decoded) > first or len(decoded) == 400)
+        written_at.append(len(decoded))
+
+    async with house(tmp_path) as here:
+        for number in range(400):
+            await here.put(f"{number}-{'x' * 2000}")
+    sink = FakeSink(*[slow] * 400)
+    async with house(tmp_path, tail_bytes=0) as here, asyncio.TaskGroup() as group:
+        here.decode = counted
+        here.work(group, "s", sink)
+        await until(lambda: len(sink.ids) == 400)
+        await here.drained()
+    assert len(decoded) == len(set(decoded)) == 400
+    assert written_at[0] < 400
