@@ -221,7 +221,7 @@ class Receiver:
         for one in settings.endpoints:
             self.ledger.endpoint(one.vendor, one.name)
         self._admin_token = secrets.token_urlsafe(24)
-        self.live = Live(settings, self._admin_token)
+        self.live = Live(settings, self._admin_token, lambda: self.engine)
         sockets = Sockets(self._guard, self.engine.rim, self.ledger, server)
         deliveries = Deliveries(self._guard, self.engine.intake, self.ledger, server)
         ops = Ops(

@@ -1,7 +1,7 @@
 """The live part of a server as one thing: its paths, who may use them, and when it serves. Wiring only."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from aiohttp import web
 
@@ -14,7 +14,9 @@ from receiver.live.cors import PREFIXES, Cors
 from receiver.live.events import LiveEvents, Parting
 from receiver.live.login import Login
 from receiver.live.meetings import Meetings
+from receiver.live.page import Page
 from receiver.live.reading import Source
+from receiver.live.status import Server, StatusBoard
 from receiver.meetings.book import MeetingBook
 from receiver.meetings.tracker import MeetingTracker
 from receiver.settings import Settings
@@ -25,13 +27,15 @@ from receiver.vendors import decode_record
 class Live:
     """``add_to`` the application once; ``start`` and ``stop`` as often as the server gets and gives up its journal."""
 
-    def __init__(self, settings: Settings, runtime_token: str) -> None:
-        """``runtime_token``: of the runtime file, for commands on this machine."""
+    def __init__(self, settings: Settings, runtime_token: str, server: Callable[[], Server]) -> None:
+        """``runtime_token``: of the runtime file, for commands on this machine. ``server``: whose status is shown."""
         self.access = Access(settings, runtime_token)
         self._settings = settings
         self._events = LiveEvents(self.access, settings.live.max_clients)
         self._meetings = Meetings(self.access)
         self._login = Login(self.access)
+        self._status = StatusBoard(self.access, server)
+        self._page = Page()
         self._cors = Cors(self.access)
         self._running: list[asyncio.Task[None]] = []
 
@@ -41,6 +45,8 @@ class Live:
         router.add_get("/live/events", self._events.handle, allow_head=False)
         router.add_routes(audio_routes(lambda: self._feeds, self._may))
         self._meetings.add_to(router)
+        router.add_get("/live/status", self._status.handle, allow_head=False)
+        self._page.add_to(router)
         router.add_post("/login", self._login.login)
         router.add_post("/logout", self._login.logout)
         for prefix in PREFIXES:
@@ -71,9 +77,11 @@ class Live:
         tracker = MeetingTracker(book, journal, decode_record, pace=pace, history_s=meetings.history_s)
         self._meetings.tracker = tracker
         self._running = [tasks.create_task(part) for part in (self._feeds.run(), tracker.run())]
+        self._status.serving = True
 
     async def stop(self, parting: Parting, wait_s: float) -> None:
         """Take leave of every reader, with this close code and reason; the journal is not read after it."""
+        self._status.serving = False
         if self._running:
             self._feeds.close()
         await self._events.stop(parting, wait_s)

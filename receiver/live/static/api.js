@@ -1,0 +1,45 @@
+// The server's JSON. Every answer that is no success becomes a `Refusal` with the server's own sentence.
+
+export class Refusal extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+async function refused(reply) {
+  let text = `the server answered ${reply.status}`;
+  try {
+    text = (await reply.json()).error || text;
+  } catch {
+    // a proxy's page: its status says enough
+  }
+  return new Refusal(reply.status, text);
+}
+
+/** GET a path of the server. Throws `Refusal`, and `TypeError` where nobody answers. */
+export async function get(path) {
+  const reply = await fetch(path, { headers: { Accept: "application/json" }, cache: "no-store" });
+  if (!reply.ok) throw await refused(reply);
+  return reply.json();
+}
+
+async function post(path, body) {
+  const reply = await fetch(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  if (!reply.ok) throw await refused(reply);
+  return reply.json();
+}
+
+export const login = (token) => post("/login", { token });
+export const logout = () => post("/logout", {});
+
+/** The path of a meeting, with `tail` behind its id. */
+export function meetingPath({ subject, source }, tail = "") {
+  return `/meetings/${encodeURIComponent(subject)}${tail}?source=${encodeURIComponent(source)}`;
+}
+
+export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
