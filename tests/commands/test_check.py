@@ -11,7 +11,7 @@ from textwrap import dedent
 import pytest
 
 from receiver.cli import main
-from tests.support import running
+from tests.support import running, until
 
 Check = Callable[..., tuple[int, list[str], list[str]]]
 
@@ -167,6 +167,7 @@ def test_an_address_of_another_machine_is_1(check: Check) -> None:
 async def test_beside_its_running_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The port is not tried, the sinks' folders stay."""
     async with running(tmp_path):
+        await until((tmp_path / "events").is_dir, "its file sink is open")
         assert await asyncio.to_thread(main, ["check", "--data", str(tmp_path)]) == 0
         assert "ok   server.port: a receiver is running on this data folder" in capsys.readouterr().out
         assert (tmp_path / "events").is_dir()
