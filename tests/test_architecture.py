@@ -20,7 +20,7 @@ FOLDS = tuple(
     f"receiver.meetings.{name}"
     for name in ("bounds", "formats", "roster", "show", "state", "streams", "transcript", "turn", "views")
 )
-MEETINGS = (*BASE, "receiver.meetings", "receiver.journal.base", "receiver.delivery.pace")
+MEETINGS = (*BASE, "receiver.meetings", "receiver.journal.base", "receiver.delivery.decoding", "receiver.delivery.pace")
 #: what a pure module cannot do its mischief without
 RIM = (
     "asyncio", "aiohttp", "websockets", "time", "os", "socket", "select", "selectors", "ssl", "threading", "subprocess",

@@ -1,6 +1,7 @@
 """How commands talk to the live server of a data folder."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from receiver.errors import ConfigError
 from receiver.secretfiles import Runtime, read_runtime
 
 #: in place of the process number of a server that was named by its URL
@@ -61,6 +63,14 @@ def stream(runtime: Runtime, path: str, body: Any, hear: Callable[[dict[str, Any
             return reply.status
 
     return asyncio.run(call())
+
+
+def shown_token(name: str | None) -> str:
+    """The token of ``--token-env``; empty where it was not given. Raises ``ConfigError`` for one that is not set."""
+    token = os.environ.get(name, "").strip() if name else ""
+    if name and not token:
+        raise ConfigError(f"--token-env: found {name}, which is not set, allowed a variable that is")
+    return token
 
 
 def live_server(data_dir: Path, url: str | None, token: str | None) -> Runtime | None:

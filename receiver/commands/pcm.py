@@ -12,8 +12,7 @@ from urllib.parse import quote
 import aiohttp
 
 from receiver.commands.arguments import add_server_options
-from receiver.commands.client import ELSEWHERE, live_server
-from receiver.errors import ConfigError
+from receiver.commands.client import ELSEWHERE, live_server, shown_token
 from receiver.secretfiles import Runtime
 from receiver.settings import load
 
@@ -59,11 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         return 2
     settings = load(arguments.config, data_dir=arguments.data, need_secrets=False)
-    token = settings.admin_token
-    if arguments.token_env:
-        token = os.environ.get(arguments.token_env, "").strip()
-        if not token:
-            raise ConfigError(f"--token-env: found {arguments.token_env}, which is not set, allowed a variable that is")
+    token = shown_token(arguments.token_env) or settings.admin_token
     runtime = live_server(settings.data_dir, arguments.url, token)
     if runtime is None:
         return 1

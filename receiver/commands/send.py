@@ -2,7 +2,6 @@
 
 import argparse
 import base64
-import os
 import sys
 import wave
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 import aiohttp
 
 from receiver.commands.arguments import add_server_options
-from receiver.commands.client import live_server, post
-from receiver.errors import ConfigError, Malformed
+from receiver.commands.client import live_server, post, shown_token
+from receiver.errors import Malformed
 from receiver.settings import load
 
 #: command -> the argument that the words on the command line fill
@@ -61,11 +60,7 @@ def register(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Send one command."""
     settings = load(arguments.config, data_dir=arguments.data, need_secrets=False)
-    token = settings.admin_token
-    if arguments.token_env:
-        token = os.environ.get(arguments.token_env, "").strip()
-        if not token:
-            raise ConfigError(f"--token-env: found {arguments.token_env}, which is not set, allowed a variable that is")
+    token = shown_token(arguments.token_env) or settings.admin_token
     runtime = live_server(settings.data_dir, arguments.url, token)
     if runtime is None:
         return 1

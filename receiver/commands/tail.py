@@ -10,10 +10,10 @@ import time
 from typing import Any
 
 from receiver.commands.arguments import add_server_options, moment, server_journal
-from receiver.commands.client import live_server
+from receiver.commands.client import live_server, shown_token
 from receiver.commands.follow import Stream
 from receiver.commands.paint import Painter
-from receiver.errors import ConfigError, Malformed
+from receiver.errors import Malformed
 from receiver.events import format_time
 from receiver.live.query import Begin, Filter, make_filter
 from receiver.live.stored import stored
@@ -118,11 +118,7 @@ def _show_stored(arguments: argparse.Namespace, wanted: Filter, painter: Painter
 
 def _follow(arguments: argparse.Namespace, painter: Painter) -> int:
     settings = load(arguments.config, data_dir=arguments.data, need_secrets=False)
-    token = ""
-    if arguments.token_env:
-        token = os.environ.get(arguments.token_env, "").strip()
-        if not token:
-            raise ConfigError(f"--token-env: found {arguments.token_env}, which is not set, allowed a variable that is")
+    token = shown_token(arguments.token_env)
     first = live_server(settings.data_dir, arguments.url, token)
     if first is None:
         return 1

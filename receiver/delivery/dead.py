@@ -9,7 +9,8 @@ from operator import itemgetter
 
 import msgspec
 
-from receiver.delivery.worker import READ_BYTES, SinkWorker, decode_again
+from receiver.delivery.decoding import decode_again
+from receiver.delivery.worker import READ_BYTES, SinkWorker
 from receiver.events import Event
 from receiver.journal.base import Journal
 from receiver.journal.dead import DeadLetter, DeadLetters, unpack_event

@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from receiver.delivery.decoding import decode_again
 from receiver.delivery.select import Selection
-from receiver.delivery.worker import READ_BYTES, SinkWorker, decode_again
+from receiver.delivery.worker import READ_BYTES, SinkWorker
 from receiver.errors import Malformed
 from receiver.events import Event, format_time
 from receiver.journal.base import Journal

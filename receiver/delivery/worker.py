@@ -11,17 +11,16 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from receiver.delivery.decoding import decode_all
 from receiver.delivery.pace import Pace
 from receiver.delivery.pieces import Piece, Pieces, Refusal
 from receiver.delivery.retry import Backoff
 from receiver.delivery.select import Selection
 from receiver.delivery.writer import PATIENCE, Halted, SinkWriter, Unexplained
-from receiver.errors import Malformed
 from receiver.events import Event
 from receiver.journal.base import Journal
 from receiver.journal.state import State
 from receiver.record import Decoded, Record
-from receiver.redaction import redact_text
 from receiver.telemetry.ledger import SinkBook
 from sinks.base import Sink, SinkConfig
 
@@ -240,32 +239,3 @@ class SinkWorker:
             await self._writer.write(events[start : start + size])
         book.filtered += filtered
         book.undecodable += undecodable
-
-
-async def decode_all(records: Sequence[Record], decode: Callable[[Record], Decoded], pace: Pace, sink: str) -> None:
-    """Give each record its events, in the thread of ``pace``; ``None`` stays where no decoder takes it now."""
-
-    def give_events(record: Record) -> None:
-        if record.events is None:  # no other sink was faster
-            record.events = decode_again(record, decode, sink)
-            if record.kind == "frames" and record.events is not None:
-                record.payload = b""  # the events hold the messages: once in memory is enough
-
-    await pace.each([record for record in records if record.events is None], give_events)
-
-
-def decode_again(record: Record, decode: Callable[[Record], Decoded], sink: str) -> list[Event] | None:
-    """Events of a record that came from disk; ``None``, and an error in the log, where no decoder takes it now.
-
-    It decoded when it arrived, so this is a fault of a newer decoder: its bytes stay in the journal.
-    """
-    try:
-        events = decode(record).events
-    except Exception as error:
-        text = redact_text(f"{type(error).__name__}: {error}")
-        known = isinstance(error, Malformed)
-        log.error("sink.undecodable", sink=sink, sequence=record.seq, error=text, exc_info=not known)
-        return None
-    for offset, event in enumerate(events):
-        event.sequence = min(record.seq + offset, record.last_seq)
-    return events

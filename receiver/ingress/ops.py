@@ -17,9 +17,6 @@ from receiver.ingress.websocket import Sockets
 from receiver.telemetry.ledger import Ledger, SinkBook
 from receiver.telemetry.metrics import render
 
-#: a sink's call that takes longer is told at ``/readyz``
-_LONG_S = 10.0
-
 
 class Reloaded(msgspec.Struct, frozen=True):
     """What came of a reload: ``in place`` or ``restarted``; the sections that changed; who serves now."""
@@ -130,9 +127,8 @@ class Ops:
 
     def _sink_text(self, name: str, book: SinkBook) -> str:
         parts = [book.error] if book.error else []
-        busy_s = book.busy_s(time.monotonic())
-        if busy_s >= _LONG_S:
-            parts.append(f"{book.doing} under way for {busy_s:.0f} s")
+        if busy := book.long_busy(time.monotonic()):
+            parts.append(busy)
         parts = parts or ["ok" if book.connected else "connecting"]
         if letters := self.orders.dead().counts.get(name):
             parts.append(f"{letters} dead letters")

@@ -9,8 +9,8 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from receiver.delivery.decoding import decode_all
 from receiver.delivery.pace import Pace
-from receiver.delivery.worker import decode_all
 from receiver.events import Event
 from receiver.journal.base import Journal
 from receiver.live.frames import Frames, Framing, Gap, frames_for

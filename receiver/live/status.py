@@ -17,10 +17,8 @@ from receiver.events import format_time
 from receiver.journal.base import Journal
 from receiver.journal.state import State
 from receiver.live.access import Access, Grant
-from receiver.telemetry.ledger import Intake, Ledger, SinkBook
+from receiver.telemetry.ledger import Intake, Ledger
 
-#: a sink's call that takes longer is told
-_LONG_S = 10.0
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _encode = msgspec.json.Encoder().encode
 
@@ -150,7 +148,7 @@ class StatusBoard:
             failures=book.failures,
             lag_s=round(max(0, time.time_ns() - first_ns) / 1e9, 3) if first_ns else None,
             error=book.error or None,
-            busy=_busy(book),
+            busy=book.long_busy(time.monotonic()) or None,
         )
 
     async def _first_ns(self, journal: Journal, worker: SinkWorker) -> int:
@@ -165,11 +163,6 @@ class StatusBoard:
         if first_ns:
             self._firsts[worker.name] = after, first_ns
         return first_ns
-
-
-def _busy(book: SinkBook) -> str | None:
-    busy_s = book.busy_s(time.monotonic())
-    return f"{book.doing} under way for {busy_s:.0f} s" if busy_s >= _LONG_S else None
 
 
 def _endpoint(name: str, book: Intake) -> EndpointStatus:

@@ -4,7 +4,7 @@ import heapq
 from collections.abc import Iterator
 from pathlib import Path
 
-from receiver.delivery.worker import decode_again
+from receiver.delivery.decoding import decode_again
 from receiver.events import Event
 from receiver.journal.base import EVENTS, MEDIA
 from receiver.journal.reader import ALL

@@ -6,6 +6,8 @@ Without ``secrets``, texts are as a sink without them gets them, and artifacts h
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
+
 from receiver.events import format_time
 from receiver.meetings.roster import Interval
 from receiver.meetings.roster import Person as Attendee
@@ -119,19 +121,12 @@ def _losses(losses: Losses, dropped: int) -> LossesView:
 
 
 def _person(person: Attendee, ended: bool) -> PersonView:
-    who = person.who
     open_count = 0 if ended else person.connections
     return PersonView(
         present=open_count > 0,
-        intervals=[_interval(interval) for interval in person.intervals],
-        id=who.id,
-        name=who.name,
-        user_id=who.user_id,
-        email=who.email,
-        host=who.host,
-        bot=who.bot,
-        platform=who.platform,
         connections=open_count,
+        intervals=[_interval(interval) for interval in person.intervals],
+        **msgspec.structs.asdict(person.who),
     )
 
 

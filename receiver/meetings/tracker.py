@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from receiver.delivery.decoding import decode_all
 from receiver.delivery.pace import Pace
-from receiver.errors import Malformed
 from receiver.journal.base import Journal
 from receiver.meetings.book import MeetingBook
 from receiver.record import Decoded, Record
@@ -107,7 +107,7 @@ class MeetingTracker:
 
     async def _take(self, records: Sequence[Record]) -> None:
         """Fold ``records`` in slices; what came from disk is decoded first, in turn with others who catch up."""
-        await self._pace.each([record for record in records if record.events is None], self._give_events)
+        await decode_all(records, self._decode, self._pace, "meetings")
         until_s = time.perf_counter() + _SLICE_S
         for record in records:
             if record.events is not None:
@@ -119,18 +119,3 @@ class MeetingTracker:
             if time.perf_counter() >= until_s:
                 await asyncio.sleep(0)
                 until_s = time.perf_counter() + _SLICE_S
-
-    def _give_events(self, record: Record) -> None:
-        """For all who read it; ``None`` stays where no decoder takes it now. In the thread of ``pace``."""
-        if record.events is not None:  # another reader was faster
-            return
-        try:
-            events = self._decode(record).events
-        except Exception as error:
-            text = redact_text(f"{type(error).__name__}: {error}")
-            known = isinstance(error, Malformed)
-            log.error("meetings.undecodable", sequence=record.seq, error=text, exc_info=not known)
-            return
-        for offset, event in enumerate(events):
-            event.sequence = min(record.seq + offset, record.last_seq)
-        record.events = events

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from receiver.events import ArtifactKind, BotStatusName, Person, StreamChannel
+from receiver.events import ArtifactKind, BotStatusName, Participant, Person, StreamChannel
 from receiver.meetings.state import ArtifactState, EndedBy, Phase
 from receiver.meetings.turn import TurnState
 
@@ -78,19 +78,12 @@ class IntervalView(msgspec.Struct, kw_only=True, omit_defaults=True):
     left: str | None = None
 
 
-class PersonView(msgspec.Struct, kw_only=True, omit_defaults=True):
+class PersonView(Participant, kw_only=True, omit_defaults=True):
     """Somebody in the meeting. ``connections``: open ones, of devices or tabs; ``intervals``: over time."""
 
     present: bool
     connections: int
     intervals: list[IntervalView]
-    id: str | None = None
-    name: str | None = None
-    user_id: str | None = None
-    email: str | None = None
-    host: bool | None = None
-    bot: bool | None = None
-    platform: str | None = None
 
 
 class StreamView(msgspec.Struct, kw_only=True, omit_defaults=True):

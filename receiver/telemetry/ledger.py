@@ -6,6 +6,9 @@ for each sink positions = delivered + filtered + dead + expired + undecodable + 
 
 import msgspec
 
+#: a sink's call that takes longer is told
+_LONG_S = 10.0
+
 
 class Intake(msgspec.Struct):
     """Deliveries and socket messages of one endpoint since start."""
@@ -58,6 +61,11 @@ class SinkBook(msgspec.Struct):
     def busy_s(self, now_s: float) -> float:
         """How long the call that is under way has taken so far; 0 where there is none."""
         return max(0.0, now_s - self.doing_since_s) if self.doing else 0.0
+
+    def long_busy(self, now_s: float) -> str:
+        """What is told of a call that takes long; empty where none does."""
+        busy_s = self.busy_s(now_s)
+        return f"{self.doing} under way for {busy_s:.0f} s" if busy_s >= _LONG_S else ""
 
     @property
     def done(self) -> int:

@@ -64,10 +64,8 @@ async def _catching_up(here: Archipelago, sinks: list[str]) -> dict[str, tuple[f
             delivered = metrics[f"receiver_sink_delivered_total{{sink={sink}}}"]
             if sink not in before or before[sink][0] == delivered:
                 before[sink] = delivered, now_s
-                if metrics[f"receiver_sink_pending{{sink={sink}}}"] > LIVE:
-                    continue
-            if sink not in caught and metrics[f"receiver_sink_pending{{sink={sink}}}"] <= LIVE:
-                caught[sink] = before[sink][1], max(now_s, before[sink][1] + _POLL_S)
+            if metrics[f"receiver_sink_pending{{sink={sink}}}"] <= LIVE:
+                caught.setdefault(sink, (before[sink][1], max(now_s, before[sink][1] + _POLL_S)))
         assert time.monotonic() < deadline_s, f"not caught up: {sorted(set(sinks) - set(caught))}"
         await asyncio.sleep(_POLL_S)
     return caught

@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 import structlog
 
+from receiver.delivery.decoding import decode_all, give_events
 from receiver.delivery.pace import Pace
-from receiver.delivery.worker import READ_BYTES, decode_again
+from receiver.delivery.worker import READ_BYTES
 from receiver.errors import NotFound, Overloaded
 from receiver.events import Event, StreamClosed, StreamOpened
 from receiver.journal.base import Journal
@@ -89,8 +90,7 @@ class Feed:
 
     async def events(self, records: Sequence[Record]) -> list[Event]:
         """Their events, in order. What came from disk is decoded in the thread that all who catch up share."""
-        feeds = self._feeds
-        await feeds.pace.each([record for record in records if record.events is None], feeds.give_events)
+        await decode_all(records, self._feeds.decode, self._feeds.pace, _NAME)
         return [event for record in records for event in record.events or ()]
 
     async def wait(self, after: int, most_s: float) -> None:
@@ -122,7 +122,7 @@ class Feeds:
         self.pace = pace
         self.cursor = journal.head
         self.lives: dict[str, Live] = {}
-        self._decode = decode
+        self.decode = decode
         self._resume_s = resume_s
         self._feeds: dict[str, Feed] = {}
         self._wanted = asyncio.Event()
@@ -166,13 +166,6 @@ class Feeds:
             raise Overloaded("the server is stopping") from None
         finally:
             self._running.discard(limit)
-
-    def give_events(self, record: Record) -> None:
-        """Have ``record`` decoded; ``None`` stays where no decoder takes it now. Also in the thread of ``pace``."""
-        if record.events is None:
-            record.events = decode_again(record, self._decode, _NAME)
-            if record.kind == "frames" and record.events is not None:
-                record.payload = b""  # the events hold the messages: once in memory is enough
 
     def close(self) -> None:
         """End all listening, also where a listener does not take what it is sent."""
@@ -244,7 +237,7 @@ class Feeds:
 
     def _note(self, record: Record) -> None:
         """A stream was opened or closed."""
-        self.give_events(record)
+        give_events(record, self.decode, _NAME)
         for event in record.events or ():
             data = event.data
             if isinstance(data, StreamOpened):
