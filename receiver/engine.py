@@ -77,7 +77,6 @@ class Engine:
         self.shedding = Shedding(marks, self.ledger.shed)
         self.intake = Intake(self.journal, self._dedup, decode_record, self.shedding)
         self.pace = Pace(lambda: self.journal.head)
-        self._stack.callback(self.pace.close)
         for name in self._sinks:
             self._make_worker(name)
 

@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 
 async def decode_all(records: Sequence[Record], decode: Callable[[Record], Decoded], pace: Pace, reader: str) -> None:
-    """Give each record its events, in the thread of ``pace``; ``None`` stays where no decoder takes it now."""
+    """Give each record its events, at ``pace``; ``None`` stays where no decoder takes it now."""
     waiting = [record for record in records if record.events is None]
     await pace.each(waiting, lambda record: give_events(record, decode, reader))
 

@@ -1,51 +1,45 @@
-"""Decodes what comes from disk, in one thread for all sinks that catch up, so that what is live goes on beside it.
+"""Work on what comes from disk, cut into slices of the event loop, so that what is live goes on between them.
 
-The interpreter runs one thread at a time, and the event loop has to wait for it whenever it comes back from the system.
-So there is one such thread, and while deliveries come in it works in short slices and lies still as long after each.
+A thread would not do: the loop and the journal's writer let go of the interpreter many times for each delivery, and
+would have to wait for it each time. So the work is done by the loop itself, one reader at a time; while deliveries come
+in it rests after each slice, and the interpreter is free.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
-#: a delivery that comes in during a slice waits this long at most
-_SLICE_S = 0.001
+#: a delivery that comes in during a slice waits this long, if one piece of work does not take longer by itself
+_SLICE_S = 0.0005
+_REST_S = 0.001
 #: how long after the last thing that came in the next one is expected
 _LIVE_S = 0.2
 
 
 class Pace:
-    """One for all sinks of a server. ``head``: the number of the last thing that came in."""
+    """One for all who read the journal of a server. ``head``: the number of the last thing that came in."""
 
     def __init__(self, head: Callable[[], int]) -> None:
         self._head = head
         self._seen = head()
         self._live_until_s = 0.0
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="catch-up")
+        self._turn = asyncio.Lock()
 
     async def each(self, items: Sequence[T], work: Callable[[T], R]) -> list[R]:
         """``work`` of each item, in order. Readers take turns: one's items are done before the next one's."""
-        if not items:
-            return []
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, items, work)
-
-    def close(self) -> None:
-        """Let the thread end after what it is at."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
-
-    def _work(self, items: Sequence[T], work: Callable[[T], R]) -> list[R]:
         found: list[R] = []
-        begin_s = time.thread_time()  # of this thread alone: what it waits for the interpreter does not count
-        for item in items:
-            found.append(work(item))
-            spent_s = time.thread_time() - begin_s
-            if spent_s >= _SLICE_S:
-                time.sleep(spent_s if self.is_live() else 0)
-                begin_s = time.thread_time()
+        if not items:
+            return found
+        async with self._turn:
+            begin_s = time.perf_counter()
+            for item in items:
+                found.append(work(item))
+                if time.perf_counter() - begin_s >= _SLICE_S:
+                    await asyncio.sleep(_REST_S if self.is_live() else 0)
+                    begin_s = time.perf_counter()
         return found
 
     def is_live(self) -> bool:

@@ -117,7 +117,7 @@ class Replay:
             progress.at = after = reached
 
     def _events(self, record: Record) -> list[Event]:
-        """The wanted events of a record. In the thread of ``pace``."""
+        """The wanted events of a record."""
         order = self._order
         if record.received_ns > order.to_ns or record.received_ns < order.from_ns - _LATE_NS:
             return []

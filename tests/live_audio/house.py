@@ -133,7 +133,6 @@ async def house(
                 await runner.cleanup()
                 follower.cancel()
     finally:
-        pace.close()
         await journal.close()
 
 

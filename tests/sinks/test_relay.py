@@ -436,7 +436,6 @@ async def test_through_the_engine_a_recogniser_that_comes_up_late_hears_it_all(t
             await until(lambda: asr.heard and asr.heard[-1].told[-1:] == [{"type": "stop"}], "stop")
             got = samples_of(b"".join(one.sound for one in asr.heard))
         assert worker.cursor == journal.head
-    pace.close()
     await journal.close()
     await state.close()
     assert np.array_equal(got[: len(sound)], sound) and len(got) - len(sound) < 320

@@ -89,7 +89,7 @@ class Feed:
             self.floor = oldest.last_seq
 
     async def events(self, records: Sequence[Record]) -> list[Event]:
-        """Their events, in order. What came from disk is decoded in the thread that all who catch up share."""
+        """Their events, in order. What came from disk is decoded at the pace of all who catch up."""
         await decode_all(records, self._feeds.decode, self._feeds.pace, _NAME)
         return [event for record in records for event in record.events or ()]
 
