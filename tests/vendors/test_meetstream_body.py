@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from receiver.errors import Malformed, ReceiverError
 from receiver.events import BotStatus, Transcript
-from receiver.vendors.meetstream.wire import MAX_DEPTH
+from receiver.vendors.wire import MAX_DEPTH
 from tests.vendors.meetstream_wire import BOT, NOW_NS, PATIENT, decode, play, socket
 
 CALLBACK: dict[str, Any] = {

@@ -11,7 +11,7 @@ from receiver.record import Decoded, Record
 from receiver.vendors.meetstream.callback import NAMES, decode_callback
 from receiver.vendors.meetstream.participant import CHANGES, decode_participant
 from receiver.vendors.meetstream.transcript import decode_transcript, transcript_layers
-from receiver.vendors.meetstream.wire import Delivery, read_object, require_shallow
+from receiver.vendors.wire import Delivery, delivery_of, read_object, require_shallow
 
 #: keys that may hold a name, the most specific first; MeetStream's bodies use the first two, its sockets the others
 _NAME_KEYS = ("bot_event", "event", "type", "command")
@@ -19,13 +19,7 @@ _NAME_KEYS = ("bot_event", "event", "type", "command")
 
 def decode(record: Record) -> Decoded:
     """Events of one HTTP body. Raises ``Malformed`` with the path or byte of what is wrong."""
-    delivery = Delivery(
-        source=f"/{record.vendor}/{record.endpoint}",
-        subject=record.subject,
-        received_ns=record.received_ns,
-        payload=record.payload,
-        repeat=record.repeat,
-    )
+    delivery = delivery_of(record)
     body = read_object(record.payload)
     return decode_object(body, delivery) or unknown(body, delivery)
 

@@ -10,7 +10,8 @@ import msgspec
 
 from receiver.events import Artifact, ArtifactKind, BotStatus, BotStatusName, Data, DataDeleted, ExitReason
 from receiver.record import Decoded
-from receiver.vendors.meetstream.wire import Delivery, attributes, timed_key, typed
+from receiver.vendors.meetstream.wire import attributes
+from receiver.vendors.wire import Delivery, timed_key, typed
 
 #: event name -> status. Every exit is ``stopped``; its name may tell the reason.
 STATUSES: dict[str, BotStatusName] = {

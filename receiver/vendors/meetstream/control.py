@@ -7,7 +7,8 @@ import msgspec
 from receiver.errors import Malformed
 from receiver.events import ControlMessage
 from receiver.record import Decoded
-from receiver.vendors.meetstream.wire import Delivery, attributes, person, timed_key, typed
+from receiver.vendors.meetstream.wire import attributes, person
+from receiver.vendors.wire import Delivery, timed_key, typed
 
 #: commands that the documents name; any other is passed on the same way
 COMMANDS = ("usermsg", "interrupt", "transcript", "transcription.final")

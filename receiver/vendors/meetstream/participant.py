@@ -9,7 +9,8 @@ import msgspec
 
 from receiver.events import Participant, ParticipantChange
 from receiver.record import Decoded
-from receiver.vendors.meetstream.wire import Delivery, attributes, real, timed_key, typed
+from receiver.vendors.meetstream.wire import attributes, real
+from receiver.vendors.wire import Delivery, timed_key, typed
 
 #: event name -> type of the event
 CHANGES = {

@@ -17,7 +17,8 @@ from receiver.vendors.meetstream.commands import command_messages, pong, ready_r
 from receiver.vendors.meetstream.control import decode_control
 from receiver.vendors.meetstream.frames import RATE_HZ, SAMPLE_BYTES, is_mp4_piece, pcm_offset, speaker_of
 from receiver.vendors.meetstream.messages import LegacyChunk, Ping, Ready, VideoStart, channel_of
-from receiver.vendors.meetstream.wire import Delivery, person, read_object, typed
+from receiver.vendors.meetstream.wire import person
+from receiver.vendors.wire import Delivery, read_object, typed
 
 _CHANNELS = frozenset(get_args(StreamChannel))
 _MEDIA_TYPES = {"audio.chunk": "audio/pcm", "video.chunk": "video/mp4"}

@@ -11,7 +11,8 @@ import msgspec
 
 from receiver.events import Person, Transcript, Word
 from receiver.record import Decoded
-from receiver.vendors.meetstream.wire import Delivery, Layers, attributes, person, timed_key, typed_layers
+from receiver.vendors.meetstream.wire import attributes, person
+from receiver.vendors.wire import Delivery, Layers, timed_key, typed_layers
 
 
 class _Word(msgspec.Struct):
