@@ -57,6 +57,9 @@ def asyncapi() -> Schema:
         name: {"address": address, "description": text, "messages": messages}
         for name, (address, text) in _CHANNELS.items()
     }
+    channels["live"]["messages"] = messages | {
+        name: {"$ref": f"#/components/messages/{name}"} for name in LIVE_MESSAGES
+    }
     channels["kafka"]["parameters"] = {"topic": {"description": "The sink's `topic`, its placeholders filled in."}}
     operations = {
         f"send_{name}": {"action": "send", "channel": {"$ref": f"#/channels/{name}"}, "summary": f"Events to `{name}`."}
@@ -76,9 +79,10 @@ def asyncapi() -> Schema:
         "channels": channels,
         "operations": operations,
         "components": {
-            "messages": {name: _message(name, schemas[name]["description"]) for name in DATA_TYPES},
+            "messages": {name: _message(name, schemas[name]["description"]) for name in DATA_TYPES}
+            | {name: _live_message(name, schema) for name, schema in LIVE_MESSAGES.items()},
             "messageBindings": {"event": _BINDINGS},
-            "schemas": schemas,
+            "schemas": schemas | LIVE_MESSAGES,
         },
     }
 
@@ -172,9 +176,51 @@ def _message(name: str, text: str) -> Schema:
     }
 
 
+def _live_message(name: str, schema: Schema) -> Schema:
+    return {
+        "name": name,
+        "title": name,
+        "summary": schema["description"],
+        "contentType": JSON_TYPE,
+        "payload": {"$ref": f"#/components/schemas/{name}"},
+    }
+
+
+_SEQUENCE: Schema = _ENVELOPE["sequence"] | {"description": "A place in the journal."}
+#: what live readers are told beside events; `receiver.live.frames` makes them
+LIVE_MESSAGES: dict[str, Schema] = {
+    "receiver.gap": {
+        "title": "receiver.gap",
+        "description": "Something that the reader asked for, or may have, can not be sent to it any more.",
+        "type": "object",
+        "properties": {
+            "type": {"const": "receiver.gap"},
+            "missed": {"type": "integer", "minimum": 1, "description": "Sequence numbers; at most so many events."},
+            "from": _SEQUENCE,
+            "to": _SEQUENCE,
+            "reason": {
+                "enum": ["expired", "damaged", "undecodable"],
+                "description": "Retention has taken them, the disk has spoilt them, or no decoder takes them now.",
+            },
+        },
+        "required": ["type", "missed", "from", "to", "reason"],
+    },
+    "receiver.position": {
+        "title": "receiver.position",
+        "description": "Where the reader is: come back with this `sequence` as `after`.",
+        "type": "object",
+        "properties": {"type": {"const": "receiver.position"}, "sequence": _SEQUENCE},
+        "required": ["type", "sequence"],
+    },
+}
 #: channel -> (address, description)
 _CHANNELS: dict[str, tuple[str | None, str]] = {
     "events": (None, "All events, whatever carries them: files, standard output, live streams. One JSON object each."),
+    "live": (
+        "/live/events",
+        "Server-Sent Events, and a WebSocket on the same path: events, and where the reader is. Of Server-Sent Events"
+        " `id` is the sequence number and `event` the type; that of a `receiver.gap` is `gap`.",
+    ),
     "kafka": (
         "{topic}",
         "The `kafka` sink: CloudEvents Kafka binding, key = `subject`. In binary mode, and always for audio and video,"

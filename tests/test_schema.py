@@ -12,7 +12,8 @@ import pytest
 
 from receiver.commands import schema as command
 from receiver.events import DATA_TYPES, MEDIA_TYPES, AudioChunk, Data, Event, VendorBody
-from receiver.schema import asyncapi, json_schema
+from receiver.live.frames import Gap, frames_for
+from receiver.schema import LIVE_MESSAGES, asyncapi, json_schema
 from tests.test_events import BARE, FULL, make_event
 
 CHECKER = jsonschema.FormatChecker()
@@ -172,9 +173,20 @@ def test_asyncapi_references_lead_somewhere() -> None:
     document = asyncapi()
     assert document["asyncapi"] == "3.0.0"
     assert all(resolve(document, reference) for reference in references(document))
-    assert set(document["channels"]) == {"events", "kafka", "webhook"}
-    for channel in document["channels"].values():
-        assert list(channel["messages"]) == list(DATA_TYPES)
+    assert set(document["channels"]) == {"events", "live", "kafka", "webhook"}
+    for name, channel in document["channels"].items():
+        more = ["receiver.gap", "receiver.position"] if name == "live" else []
+        assert list(channel["messages"]) == [*DATA_TYPES, *more]
+
+
+def test_asyncapi_knows_what_live_readers_are_told() -> None:
+    """The messages beside events are those that are sent."""
+    schemas = asyncapi()["components"]["schemas"]
+    position = json.loads(frames_for("websocket", "json").position(17))
+    for name, sent in (("receiver.gap", json.loads(Gap(3, 5, 9, "damaged").json())), ("receiver.position", position)):
+        one = jsonschema.Draft202012Validator(schemas[name])
+        assert sent["type"] == name and not list(one.iter_errors(sent))
+        assert all(not one.is_valid({key: sent[key] for key in sent if key != left_out}) for left_out in sent)
 
 
 def test_asyncapi_schemas_are_the_same() -> None:
@@ -182,7 +194,8 @@ def test_asyncapi_schemas_are_the_same() -> None:
     document = asyncapi()
     components = document["components"]
     text = json.dumps(components["schemas"]).replace("#/components/schemas/", "#/$defs/")
-    assert json.loads(text) == SCHEMA["$defs"]
+    own = {name: schema for name, schema in json.loads(text).items() if name not in LIVE_MESSAGES}
+    assert own == SCHEMA["$defs"]
     for type_ in DATA_TYPES:
         whole = {"$ref": components["messages"][type_]["payload"]["$ref"], "components": components}
         jsonschema.Draft7Validator.check_schema(whole)
@@ -195,7 +208,8 @@ def test_asyncapi_schemas_are_the_same() -> None:
 def test_asyncapi_tells_how_events_leave() -> None:
     """Kafka: the key is the subject; http sink: POST with the headers of Standard Webhooks."""
     document = asyncapi()
-    for message in document["components"]["messages"].values():
+    for name in DATA_TYPES:
+        message = document["components"]["messages"][name]
         bindings = resolve(document, message["bindings"]["$ref"])
         assert "subject" in bindings["kafka"]["key"]["description"]
         headers = bindings["http"]["headers"]["properties"]

@@ -20,7 +20,7 @@ from receiver.errors import ConfigError, Unauthorized
 from receiver.plugins import check_vendors, make_sinks
 from receiver.redaction import redact_text
 from receiver.secretfiles import read_runtime
-from receiver.settings import Endpoint, LogSettings, Settings, load
+from receiver.settings import Endpoint, LogSettings, Settings, is_loopback, load
 from receiver.telemetry import log as logs
 from sinks.base import Sink
 
@@ -91,6 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _findings(settings: Settings, sinks: dict[str, Sink]) -> Iterator[Finding]:
     yield from (_check_endpoint(one) for one in settings.endpoints)
+    yield _check_readers(settings)
     if settings.server.tls_cert_file:
         yield _check_tls(settings)
     yield _check_port(settings)
@@ -111,6 +112,17 @@ def _check_endpoint(one: Endpoint) -> Finding:
     if held:
         return Finding("ok", what, f"takes deliveries that show its {' or '.join(held)}")
     return Finding("warn", what, 'takes anybody\'s deliveries: set token = "auto" before others can reach it')
+
+
+def _check_readers(settings: Settings) -> Finding:
+    """Who reads events, sound, meetings and the page."""
+    if settings.readers:
+        held = "; ".join(f"{one.name} ({', '.join(one.scopes)})" for one in settings.readers)
+        return Finding("ok", "readers", f"what is live is read with the token of {held}")
+    if is_loopback(settings.server.host):
+        return Finding("ok", "readers", "found none: only this machine reads what is live")
+    return Finding("warn", "readers", f"found none, and server.host = {settings.server.host} is no loopback address:"
+                   ' nobody reads what is live; add [readers.NAME] with token = "auto"')  # fmt: skip
 
 
 def _check_tls(settings: Settings) -> Finding:

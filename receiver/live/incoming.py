@@ -25,7 +25,10 @@ class _Gap(msgspec.Struct):
 
 
 def read_message(text: str | bytes) -> Event | Gap | Position:
-    """What a message of ``/live/events`` says. Raises ``Malformed`` for what no receiver of this version sends."""
+    """What a message of ``/live/events`` says. Raises ``Malformed`` for what no receiver sends.
+
+    An event of a type that a newer receiver knows keeps its data as it is, like one of ``vendor.event``.
+    """
     try:
         members = msgspec.json.decode(text, type=dict[str, Any])
         kind = members["type"]
@@ -39,13 +42,15 @@ def read_message(text: str | bytes) -> Event | Gap | Position:
         raise Malformed(f"no event of a receiver ({type(error).__name__}: {error})") from error
 
 
-def _event(kind: str, members: dict[str, Any]) -> Event:
-    data_type = DATA_TYPES[kind]
+def _event(kind: Any, members: dict[str, Any]) -> Event:
+    if not isinstance(kind, str):
+        raise TypeError("the type is no text")
+    data_type = DATA_TYPES.get(kind, VendorBody)
     media = base64.b64decode(members["data_base64"]) if "data_base64" in members else None
     if media is not None:
         data = msgspec.convert(_media_fields(media_attributes(data_type), members), data_type)
     elif data_type is VendorBody:
-        data = VendorBody(body=members["data"])
+        data = VendorBody(body=members.get("data"))
     else:
         data = msgspec.convert(members["data"], data_type)
     return Event(

@@ -47,13 +47,14 @@ def test_all_is_well(check: Check, tmp_path: Path) -> None:
         """
     status, good, bad = check(config)
     assert (status, bad) == (0, [])
-    assert good[:3] == [
+    assert good[:4] == [
         "ok   config: receiver.toml: 1 endpoint, 2 sinks",
         "ok   endpoints.meetstream.default: takes deliveries that show its token",
+        "ok   readers: found none: only this machine reads what is live",
         "ok   server.port: 127.0.0.1:0 is free",
     ]
-    assert good[3].startswith("ok   data_dir: receiver-data can be written, ")
-    assert good[4:] == ["ok   sinks.file: can be reached", "ok   sinks.wav: can be reached"]
+    assert good[4].startswith("ok   data_dir: receiver-data can be written, ")
+    assert good[5:] == ["ok   sinks.file: can be reached", "ok   sinks.wav: can be reached"]
     assert [path.name for path in tmp_path.iterdir()] == ["receiver.toml"]
 
 
@@ -161,7 +162,7 @@ def test_an_address_of_another_machine_is_1(check: Check) -> None:
     """192.0.2.1 is nobody's."""
     config = '[server]\nport = 0\nhost = "192.0.2.1"\n[endpoints.meetstream.default]\ntoken = "auto"\n'
     status, _, bad = check(config)
-    assert status == 1 and bad[0].startswith("bad  server.host: found 192.0.2.1:0, which cannot be had (")
+    assert status == 1 and bad[1].startswith("bad  server.host: found 192.0.2.1:0, which cannot be had (")
 
 
 async def test_beside_its_running_server(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -171,6 +172,21 @@ async def test_beside_its_running_server(tmp_path: Path, capsys: pytest.CaptureF
         assert await asyncio.to_thread(main, ["check", "--data", str(tmp_path)]) == 0
         assert "ok   server.port: a receiver is running on this data folder" in capsys.readouterr().out
         assert (tmp_path / "events").is_dir()
+
+
+def test_it_tells_who_reads(check: Check) -> None:
+    """Each reader with its scopes; where others can reach the server and there is none, that is worth a look."""
+    _, good, _ = check(
+        '[readers.desk]\ntoken = "auto"\nscopes = ["events", "meetings"]\n[readers.asr]\ntoken = "auto"\n'
+    )
+    assert (
+        "ok   readers: what is live is read with the token of desk (events, meetings); asr (events, audio, meetings)"
+        in good
+    )
+    status, _, bad = check('[server]\nhost = "0.0.0.0"\n[endpoints.meetstream.default]\ntoken = "auto"\n')
+    assert status == 0 and [
+        line for line in bad if line.startswith("warn readers: found none, and server.host = 0.0.0.0")
+    ]
 
 
 def test_endpoints_that_need_a_second_look_are_warned_of(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:

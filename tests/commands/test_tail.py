@@ -258,6 +258,14 @@ def test_an_event_that_was_sent_is_the_same_again(type_: str, facts: dict[Any, A
     assert isinstance(again, Event) and msgspec.json.decode(again.json()) == msgspec.json.decode(event.json())
 
 
+def test_an_event_of_a_newer_receiver_keeps_its_data() -> None:
+    """Whatever its type: it is shown, and with ``--json`` as it came."""
+    sent = msgspec.json.decode(make_event("bot.status", FULL[DATA_TYPES["bot.status"]]).json())
+    sent |= {"type": "room.lock", "data": {"locked": True}}
+    again = read_message(msgspec.json.encode(sent))
+    assert isinstance(again, Event) and msgspec.json.decode(again.json()) == sent
+
+
 def test_what_is_no_event_is_told() -> None:
     """Our own messages are known; anything else is malformed, never a crash."""
     assert read_message(b'{"type":"receiver.position","sequence":"00017"}') == Position(17)
