@@ -2,9 +2,12 @@
 
 A path is ``/<vendor>/<endpoint>`` and then, in any order: the endpoint's token, a channel (``audio`` ``video``
 ``transcript`` ``control``), a bot or meeting id. The token may also stand in the query (``?token=…``) or in an
-``Authorization: Bearer`` header. Nothing of the token is kept.
+``Authorization`` header: ``Bearer``, or ``Basic``, where it is the password or the whole of user and password. Nothing
+of the token is kept.
 """
 
+import base64
+import binascii
 import hmac
 from collections.abc import Iterable, Mapping
 from urllib.parse import unquote
@@ -51,8 +54,8 @@ class Guard:
             raise NotFound("no such endpoint; deliveries go to /<vendor>/<endpoint>, see `receiver urls`")
         tokens = self._tokens[key]
         shown = [query[name] for name in _TOKEN_KEYS if name in query]
-        if authorization is not None and authorization[:7].lower() == "bearer ":
-            shown.append(authorization[7:].strip())
+        if authorization is not None:
+            shown += _shown_in(authorization)
         authorized = any(_fits(text, tokens) for text in shown)
         subject = channel = ""
         for segment in segments[2:]:
@@ -74,6 +77,21 @@ class Guard:
         if target.endpoint.tokens:
             raise Unauthorized("missing or wrong token: put the endpoint's token into the path or ?token=")
         raise Unauthorized("missing signature: this endpoint takes signed deliveries only")
+
+
+def _shown_in(authorization: str) -> list[str]:
+    """What may be a token in an ``Authorization`` header (RFC 6750, RFC 7617)."""
+    scheme, _, value = authorization.strip().partition(" ")
+    value = value.strip()
+    if scheme.lower() == "bearer":
+        return [value]
+    if scheme.lower() != "basic":
+        return []
+    try:
+        pair = base64.b64decode(value, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return [value]
+    return [value, pair, pair.partition(":")[2]]
 
 
 def _fits(text: str, tokens: tuple[bytes, ...]) -> bool:

@@ -25,6 +25,7 @@ from receiver.telemetry.ledger import Ledger
 from receiver.vendors import vendor_named
 
 _ANSWERS = {fate: b'{"status":"%s"}\n' % fate.encode() for fate in ("accepted", "duplicate", "quarantined")}
+_PONG = b'{"status":"ok"}\n'
 _JSON = {"Content-Type": "application/json"}
 _METHODS = frozenset({"POST", "PUT"})
 #: longest wait for memory and for the journal's queue; beyond it the client may as well come again
@@ -50,7 +51,8 @@ class Deliveries:
             request.rel_url.raw_path, request.rel_url.query, request.headers.get("Authorization")
         )
         try:
-            self._guard.require(target, any(name.lower().endswith("signature") for name in request.headers))
+            if not self._may_ping(target, request):
+                self._guard.require(target, _signature_shown(request.headers))
             if (request.content_length or 0) > self._max_body_bytes:
                 raise TooLarge(
                     f"the body is larger than the limit of {self._max_body_bytes} bytes (server.max_body_bytes)"
@@ -72,6 +74,10 @@ class Deliveries:
         endpoint = target.endpoint
         book = self._ledger.endpoint(endpoint.vendor, endpoint.name)
         body, fault = await self._read(request, hold, book)
+        if self._may_ping(target, request):
+            if vendor_named(endpoint.vendor).is_ping(body):
+                return web.Response(body=_PONG, headers=_JSON)
+            self._require(target, request)
         await self._room(book)
         received_ns = time.time_ns()
         book.received += 1
@@ -152,8 +158,24 @@ class Deliveries:
             raise Unauthorized("missing signature: this endpoint takes signed deliveries, or a token in its URL")
         return result == "valid"
 
+    def _may_ping(self, target: Target, request: web.BaseRequest) -> bool:
+        """Whether the body is so short that it may be the vendor's trial of the URL: it is read before it is judged."""
+        length = request.content_length
+        return length is not None and length <= vendor_named(target.endpoint.vendor).PING_BYTES
+
+    def _require(self, target: Target, request: web.BaseRequest) -> None:
+        try:
+            self._guard.require(target, _signature_shown(request.headers))
+        except Unauthorized:
+            self._count_refused(target)
+            raise
+
     def _count_refused(self, target: Target) -> None:
         _count(self._ledger.endpoint(target.endpoint.vendor, target.endpoint.name), "refused")
+
+
+def _signature_shown(headers: Mapping[str, str]) -> bool:
+    return any(name.lower().endswith("signature") for name in headers)
 
 
 def _count(book: Book, fate: Literal["refused", "failed"]) -> None:

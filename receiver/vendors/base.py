@@ -45,6 +45,11 @@ class Vendor(Protocol):
     NAME: str
     #: vendor event name -> event type of the contract, for documents and the contract test
     EVENT_TYPES: Mapping[str, str]
+    #: the longest body that :meth:`is_ping` may take, bytes; 0: this vendor tries no URL before it knows the secret
+    PING_BYTES: int
+
+    def is_ping(self, body: bytes) -> bool:
+        """Whether the vendor only tries the URL, which it may do unsigned: it is answered 200 and not kept."""
 
     def verify(
         self, headers: Mapping[str, str], body: bytes, *, secrets: Sequence[str], now_s: float | None

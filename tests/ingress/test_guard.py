@@ -71,7 +71,14 @@ def test_what_is_not_there_is_not_found(path: str) -> None:
         ("/meetstream/token", {"token": "\udcff"}, None, False),
         ("/meetstream/token", {}, "Bearer tok", True),
         ("/meetstream/token", {}, "bearer  tok ", True),
-        ("/meetstream/token", {}, "Basic tok", False),
+        ("/meetstream/token", {}, "Basic tok", True),  # as a vendor may pass on what it was given
+        ("/meetstream/token", {}, "Basic dG9r", True),  # tok
+        ("/meetstream/token", {}, "basic ZGFpbHk6dG9r", True),  # daily:tok
+        ("/meetstream/token", {}, "Basic dG9rOmRhaWx5", False),  # tok:daily
+        ("/meetstream/token", {}, "Basic ZGFpbHk6", False),  # daily: and no password
+        ("/meetstream/token", {}, "Basic /w==", False),
+        ("/meetstream/token", {}, "Basic", False),
+        ("/meetstream/token", {}, "Digest tok", False),
         ("/meetstream/token", {}, "tok", False),
         ("/meetstream/signed", {"token": "tok"}, None, False),
         ("/meetstream/default", {}, None, True),

@@ -25,4 +25,12 @@ EVENT_TYPES: Mapping[str, str] = {
     **dict.fromkeys(COMMANDS, "control.message"),
 }
 
-__all__ = ["EVENT_TYPES", "NAME", "decode", "session", "sign", "verify"]
+PING_BYTES = 0
+
+
+def is_ping(_body: bytes) -> bool:
+    """This vendor does not try a URL."""
+    return False
+
+
+__all__ = ["EVENT_TYPES", "NAME", "PING_BYTES", "decode", "is_ping", "session", "sign", "verify"]
