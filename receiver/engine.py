@@ -86,7 +86,7 @@ class Engine:
         for name in self.workers:
             await self._start_worker(name)
         watch = watch_disk(self.settings.data_dir, self.journal, self.shedding)
-        parts = (self._flush(), self._trim(), watch, give_back_memory())
+        parts = (self._flush(), self._trim(), watch, give_back_memory(self.journal.let_go))
         self._background = [self._tasks.create_task(part) for part in parts]
         streams = StreamBook(self.settings.server.resume_s)
         await close_lost_streams(self.state, self.journal, streams)

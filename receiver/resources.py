@@ -5,6 +5,7 @@ import ctypes
 import fcntl
 import os
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 from receiver.errors import ConfigError
@@ -43,13 +44,15 @@ def lock(data_dir: Path) -> int:
     return descriptor
 
 
-async def give_back_memory() -> None:
-    """Hand back to the system, for ever, what the C library keeps of free memory: glibc keeps what a burst took, for
-    each of its threads. Ends at once where the library has no such call."""
+async def give_back_memory(let_go: Callable[[float], None]) -> None:
+    """``let_go`` for ever of what was not used for so many seconds, then hand back to the system what the C library
+    keeps of free memory: glibc keeps what a burst took, for each of its threads."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    while trim is not None:
+    while True:
         await asyncio.sleep(_GIVE_BACK_S)
-        await asyncio.to_thread(trim, 0)
+        let_go(_GIVE_BACK_S / 2)
+        if trim is not None:
+            await asyncio.to_thread(trim, 0)
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:

@@ -5,6 +5,7 @@ here the first one does it for all that are near.
 """
 
 import asyncio
+import time
 from bisect import bisect_right
 from collections.abc import Callable
 from typing import NamedTuple
@@ -18,12 +19,14 @@ _MOST = 8
 
 
 class _Reading(NamedTuple):
-    """Everything with ``after < seq`` and ``last_seq <= upto``. ``bytes``: of memory, once it is decoded."""
+    """Everything with ``after < seq`` and ``last_seq <= upto``. ``bytes``: of memory, once it is decoded. ``used_s``:
+    when somebody last read it, on the monotonic clock."""
 
     after: int
     upto: int
     records: list[Record]
     bytes: int
+    used_s: float
 
 
 class Recent:
@@ -41,16 +44,21 @@ class Recent:
             reading = self._holding(after, upto)
             if reading is None:
                 records, complete = await read(after, upto, limit_bytes)
-                reading = _Reading(after, complete, records, sum(map(memory_bytes, records)))
+                reading = _Reading(after, complete, records, sum(map(memory_bytes, records)), 0.0)
             else:
                 self._readings.remove(reading)
-            self._keep(reading)
+            self._keep(reading._replace(used_s=time.monotonic()))
         begin = bisect_right(reading.records, after, key=_last_seq)
         return reading.records[begin:], reading.upto
 
     def forget(self) -> None:
         """Files are gone, and what they held with them."""
         self._readings.clear()
+
+    def let_go(self, idle_s: float) -> None:
+        """Of what nobody has read for so long: the readers are elsewhere, or their far sides do not take it."""
+        until_s = time.monotonic() - idle_s
+        self._readings = [reading for reading in self._readings if reading.used_s > until_s]
 
     def _holding(self, after: int, upto: int) -> _Reading | None:
         for reading in reversed(self._readings):

@@ -18,6 +18,8 @@ SCHEMA = (
     "(seq INTEGER PRIMARY KEY, key BLOB NOT NULL, meta BLOB NOT NULL, payload BLOB NOT NULL)"
 )
 _INSERT = "INSERT INTO record VALUES (?, ?, ?, ?)"
+#: KiB of pages in memory: rows go to the end and are not looked at again
+_CACHE = "PRAGMA cache_size = -256"
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_TOOBIG)
 #: of the I/O errors only those that are about reading: others come of a full disk, too
 _UNREADABLE = (
@@ -41,6 +43,7 @@ class Segment:
         try:
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA wal_autocheckpoint = 0")
+            self._db.execute(_CACHE)
             self._db.execute(SCHEMA)
             if fresh:
                 sync_directory(path.parent)

@@ -144,6 +144,11 @@ class SqliteJournal:
                 lost[reader] = lost.get(reader, 0) + count
         return lost
 
+    def let_go(self, idle_s: float) -> None:
+        """Of what was read from disk and nobody has asked for since."""
+        for lane in self.lanes.values():
+            lane.recent.let_go(idle_s)
+
     async def close(self) -> None:
         """Commit what waits and close the files."""
         for lane in self.lanes.values():

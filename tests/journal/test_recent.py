@@ -78,6 +78,22 @@ async def test_what_is_kept_is_bounded() -> None:
     assert disk.asked == [0, upto, 0]
 
 
+async def test_what_nobody_reads_is_let_go() -> None:
+    """What is used stays."""
+    disk, recent = Disk(2), Recent(1 << 20)
+    _, upto = await recent.read(0, LAST, 1000, disk.read)
+    await recent.read(upto, LAST, 1000, disk.read)
+    recent.let_go(60.0)
+    await recent.read(0, LAST, 1000, disk.read)
+    assert disk.asked == [0, upto]
+    await asyncio.sleep(0.02)
+    await recent.read(upto, LAST, 1000, disk.read)
+    recent.let_go(0.01)
+    await recent.read(upto, LAST, 1000, disk.read)
+    await recent.read(0, LAST, 1000, disk.read)
+    assert disk.asked == [0, upto, 0]
+
+
 async def test_sinks_that_come_back_together_share_their_reading(tmp_path: Path) -> None:
     """Also across lanes: the rest of one lane is not read anew because the other one had less."""
     async with opened(tmp_path, tail_bytes=0) as journal:
