@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -77,6 +78,12 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     tokens: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     auto_token: bool = False
+    key_url: str = ""
+
+    @property
+    def signed(self) -> bool:
+        """Whether there is something to check a signature with."""
+        return bool(self.secrets or self.key_url)
 
     def __repr__(self) -> str:
         return f"Endpoint({self.vendor}/{self.name}, {len(self.tokens)} tokens, {len(self.secrets)} secrets)"
@@ -202,7 +209,7 @@ def _endpoints(file: _File, names: SecretNames, problems: list[str], *, need_sec
             one = read_section(keys, EndpointSettings, section, problems) or EndpointSettings()
             tokens = names.values(section, "token", [one.token_env], [one.token_file])
             secrets = names.values(section, "secret", one.secret_env, one.secret_file)
-            named_any = any((one.token, one.token_env, one.token_file, *one.secret_env, *one.secret_file))
+            named_any = any((one.token, one.token_env, one.token_file, *one.secret_env, *one.secret_file, one.key_url))
             if need_secrets and not (named_any or one.open or is_loopback(file.server.host)):
                 problems.append(
                     f"{section}: found no token and no secret while server.host = {shown('', file.server.host)} is"
@@ -210,8 +217,25 @@ def _endpoints(file: _File, names: SecretNames, problems: list[str], *, need_sec
                     " secret_file, or open = true"
                 )
             auto = one.token == "auto"  # noqa: S105 - a keyword, no token
-            found.append(Endpoint(vendor=vendor, name=name, tokens=tokens, secrets=secrets, auto_token=auto))
+            if one.key_url and not _is_safe_url(one.key_url):
+                problems.append(
+                    f"{section}.key_url: found {shown('', one.key_url)}, allowed an https:// URL: who can change the"
+                    " key can sign"
+                )
+            if one.key_url and secrets:
+                problems.append(
+                    f"{section}.key_url: found beside secrets, allowed one of the two: pinned keys need no URL"
+                )
+            found.append(
+                Endpoint(vendor=vendor, name=name, tokens=tokens, secrets=secrets, auto_token=auto, key_url=one.key_url)
+            )
     return found
+
+
+def _is_safe_url(url: str) -> bool:
+    """Whether nobody on the way can change what is there."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
 
 
 def _readers(file: _File, names: SecretNames, problems: list[str]) -> list[Reader]:

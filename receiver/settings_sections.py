@@ -98,6 +98,8 @@ class EndpointSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields
     #: environment variables that hold signing secrets; any may fit, so that they can be rotated
     secret_env: list[str] = []
     secret_file: list[str] = []
+    #: where the vendor publishes the public key of its signatures (RealtimeKit), in place of secrets of ours
+    key_url: str = ""
     #: take deliveries without any credential although the server is reachable from other machines
     open: bool = False
 

@@ -106,7 +106,7 @@ def _findings(settings: Settings, sinks: dict[str, Sink]) -> Iterator[Finding]:
 
 def _check_endpoint(one: Endpoint) -> Finding:
     what = f"endpoints.{one.vendor}.{one.name}"
-    held = [word for word, there in (("token", one.tokens or one.auto_token), ("signature", one.secrets)) if there]
+    held = [word for word, there in (("token", one.tokens or one.auto_token), ("signature", one.signed)) if there]
     if held == ["signature"] and one.vendor == "meetstream":
         return Finding("warn", what, f"takes deliveries that show its signature{UNSIGNED_BOTS}")
     if held:

@@ -118,7 +118,7 @@ async def _serve(make: Callable[[], Running], leash: Leash) -> int:
 def announce(receiver: Receiver) -> None:
     """Log where the server is to be found. Tokens are never logged: ``receiver urls`` prints them."""
     for one in receiver.settings.endpoints:
-        accepted = [name for name, held in (("token", one.tokens), ("signature", one.secrets)) if held]
+        accepted = [name for name, held in (("token", one.tokens), ("signature", one.signed)) if held]
         url = f"{receiver.url}/{one.vendor}/{one.name}"
         log.info(
             "endpoint.serving",

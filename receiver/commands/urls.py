@@ -69,8 +69,8 @@ def _text(one: Endpoint, described: dict[str, Any]) -> str:
 
 def _proof(one: Endpoint) -> str:
     if one.tokens:
-        return "the token in the URL, or a valid signature" if one.secrets else "the token in the URL"
-    if one.secrets:
+        return "the token in the URL, or a valid signature" if one.signed else "the token in the URL"
+    if one.signed:
         return f"a valid signature{UNSIGNED_BOTS if one.vendor == 'meetstream' else ''}"
     return 'nothing, so anybody may deliver; token = "auto" makes a token'
 

@@ -67,12 +67,12 @@ class Guard:
                 if len(segment) > _MOST_ID_CHARACTERS:
                     raise NotFound(f"an id in the path is longer than {_MOST_ID_CHARACTERS} characters")
                 subject = segment
-        open_to_all = not tokens and not endpoint.secrets
+        open_to_all = not tokens and not endpoint.signed
         return Target(endpoint, authorized or open_to_all, subject, channel)
 
     def require(self, target: Target, signature_shown: bool) -> None:
         """Refuse, before a byte of the body is read, who can show neither token nor a signature worth checking."""
-        if target.authorized or (signature_shown and target.endpoint.secrets):
+        if target.authorized or (signature_shown and target.endpoint.signed):
             return
         if target.endpoint.tokens:
             raise Unauthorized("missing or wrong token: put the endpoint's token into the path or ?token=")

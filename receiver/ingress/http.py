@@ -16,6 +16,7 @@ from receiver.errors import BadSignature, Malformed, Overloaded, StaleSignature,
 from receiver.ingress.body import inflate, read_body
 from receiver.ingress.guard import Guard, Target
 from receiver.ingress.intake import Outcome, Takes
+from receiver.ingress.keys import Keys
 from receiver.ingress.limits import Budget, Hold
 from receiver.record import Record
 from receiver.redaction import is_secret_key
@@ -37,6 +38,7 @@ class Deliveries:
 
     def __init__(self, guard: Guard, intake: Takes, ledger: Ledger, server: ServerSettings) -> None:
         self._guard = guard
+        self._keys = Keys()
         #: may be replaced at any time: a delivery asks for it when it is complete
         self.intake = intake
         self._ledger = ledger
@@ -94,7 +96,10 @@ class Deliveries:
         )
         trusted = target.authorized and bool(endpoint.tokens)
         try:
-            signed = self._verify(target, request.headers, body, received_ns)
+            signed = await self._verify(target, request.headers, body, received_ns)
+        except Overloaded:
+            book.failed += 1
+            raise
         except Unauthorized as refusal:
             if isinstance(refusal, StaleSignature) or (trusted and isinstance(refusal, BadSignature)):
                 # who holds the secret or the token sent it: refused, but kept, since a rotated secret or a wrong clock
@@ -144,16 +149,37 @@ class Deliveries:
             _count(book, "failed")
             raise Overloaded("the journal is behind with what it was given, come back later") from None
 
-    def _verify(self, target: Target, headers: Mapping[str, str], body: bytes, received_ns: int) -> bool:
-        """Whether a valid signature was shown. Raises where one is wrong, or missing and nothing else was shown."""
+    async def _verify(self, target: Target, headers: Mapping[str, str], body: bytes, received_ns: int) -> bool:
+        """Whether a valid signature was shown. Raises where one is wrong, or missing and nothing else was shown, and
+        ``Overloaded`` where nothing else was shown and the vendor's public key cannot be had."""
         endpoint = target.endpoint
-        if not endpoint.secrets:
+        if not endpoint.signed:
             return False
         lower: dict[str, str] = {}
         for name, value in headers.items():
             lower[name.lower()] = f"{lower[name.lower()]},{value}" if name.lower() in lower else value
         vendor = vendor_named(endpoint.vendor)
-        result = vendor.verify(lower, body, secrets=endpoint.secrets, now_s=received_ns / 1e9)
+        secrets = endpoint.secrets
+        if endpoint.key_url and _signature_shown(headers):
+            try:
+                secrets = await self._keys.of(endpoint.key_url)
+            except Overloaded:
+                if not target.authorized:
+                    raise
+                return False
+        try:
+            result = vendor.verify(lower, body, secrets=secrets, now_s=received_ns / 1e9)
+        except StaleSignature:
+            raise
+        except BadSignature:
+            newer = await self._keys.newer(endpoint.key_url) if endpoint.key_url else ()
+            if not newer:
+                raise
+            result = vendor.verify(lower, body, secrets=newer, now_s=received_ns / 1e9)
+        except Unauthorized:  # the vendor signs always, and somebody has left it out; a token is enough
+            if not target.authorized:
+                raise
+            return False
         if result == "unsigned" and not target.authorized:
             raise Unauthorized("missing signature: this endpoint takes signed deliveries, or a token in its URL")
         return result == "valid"
