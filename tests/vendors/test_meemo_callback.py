@@ -80,6 +80,7 @@ def test_configured_headers_outweigh_all_others() -> None:
         (b"ping", {"x-prosa-event": "webhook.ping"}),
         ({}, {"x-meemo-event": "webhook.ping"}),
         ({"event": "webhook.ping"}, {}),
+        ({"event_type": "callback", "event": "webhook.ping"}, {}),
         ({"event_type": "webhook.ping", "event_uuid": "evt_1", "data": {"id": []}}, {}),
     ],
 )
