@@ -1,0 +1,23 @@
+"""Meemo (GL Meemo): five webhook events as hints, and what is fetched for them.
+
+``callback`` decodes the push, ``verify`` checks it by a scheme that can be configured, ``replies`` reads what REST
+answers. Pure: no asyncio, socket, clock or file.
+"""
+
+from receiver.vendors.meemo.callback import EVENT_TYPES, decode, decode_with, session
+from receiver.vendors.meemo.verify import Scheme, sign, sign_with, verify, verify_with
+
+NAME = "meemo"
+
+__all__ = [
+    "EVENT_TYPES",
+    "NAME",
+    "Scheme",
+    "decode",
+    "decode_with",
+    "session",
+    "sign",
+    "sign_with",
+    "verify",
+    "verify_with",
+]

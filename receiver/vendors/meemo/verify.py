@@ -1,0 +1,114 @@
+"""Meemo's signature, as far as it can be guessed: its documents show a secret ``whsec_…`` per webhook, and no recipe.
+
+The default :class:`Scheme` is that of a sister product (fact sheet, section 3); an account for which it does not hold
+needs its own. One secret belongs to one organisation: a URL that serves several has several, and any may fit. No time
+is signed: age is not checked, and what is sent again is found by its event id.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import msgspec
+
+from receiver.errors import BadSignature, Unauthorized
+from receiver.vendors.base import Signature
+from receiver.vendors.signing import fits_any, strict_hex
+
+_DIGEST_BYTES = 32
+_SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with
+
+
+class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How an account's deliveries are signed and named: HMAC-SHA256 of the raw body in one header.
+
+    ``prefix`` stands before the digest, and may be left out by the sender. ``key``: what of the secret is the key:
+    ``text`` all of it, ``after_whsec`` the text behind ``whsec_``, ``base64`` the bytes which that text stands for.
+    Header names in any case.
+    """
+
+    signature_header: str = "X-Prosa-Signature"
+    prefix: str = "sha256="
+    encoding: Literal["hex", "base64"] = "hex"
+    key: Literal["text", "after_whsec", "base64"] = "text"
+    event_header: str = "X-Prosa-Event"
+    uuid_header: str = "X-Prosa-Event-UUID"
+
+
+DEFAULT = Scheme()
+
+
+def verify(headers: Mapping[str, str], body: bytes, *, secrets: Sequence[str], now_s: float | None) -> Signature:
+    """:func:`verify_with` the default scheme."""
+    return verify_with(DEFAULT, headers, body, secrets, now_s)
+
+
+def verify_with(
+    scheme: Scheme, headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now_s: float | None
+) -> Signature:
+    """Check the raw ``body`` against any of ``secrets``; ``headers`` have lower-case names; ``now_s`` decides nothing.
+
+    Without secrets a signature cannot be checked: ``unsigned``. Raises ``Unauthorized`` where none is shown;
+    ``BadSignature`` where one does not fit, is written otherwise than the scheme says (a header given twice, too), or
+    where no secret has the form that the scheme wants.
+    """
+    usable = [secret for secret in secrets if secret]
+    if not usable:
+        return "unsigned"
+    name = scheme.signature_header.lower()
+    shown = headers.get(name)
+    if shown is None:
+        raise Unauthorized(f"missing signature: expected it in {name}")
+    digest = _decoded(shown.removeprefix(scheme.prefix), scheme)
+    if digest is None:
+        raise BadSignature(f"{name} is not {scheme.prefix} and {_DIGEST_BYTES} bytes as {scheme.encoding}")
+    keys = [key for key in (_key_of(secret, scheme) for secret in usable) if key]
+    if not keys:
+        raise BadSignature(f"{name} cannot be checked: no secret has the form that the scheme wants")
+    if not fits_any(digest, (hmac.digest(key, body, hashlib.sha256) for key in keys)):
+        raise BadSignature(f"{name} does not fit the body")
+    return "valid"
+
+
+def sign(body: bytes, secrets: Sequence[str], now_s: float) -> dict[str, str]:
+    """:func:`sign_with` the default scheme."""
+    return sign_with(DEFAULT, body, secrets, now_s)
+
+
+def sign_with(scheme: Scheme, body: bytes, secrets: Sequence[str], now_s: float) -> dict[str, str]:
+    """Headers that :func:`verify_with` takes for ``body``, signed with the first secret; for trying an installation.
+
+    Raises ``BadSignature`` where that secret has not the form that the scheme wants.
+    """
+    key = _key_of(secrets[0], scheme)
+    if not key:
+        raise BadSignature("cannot sign: the secret has not the form that the scheme wants")
+    digest = hmac.digest(key, body, hashlib.sha256)
+    text = digest.hex() if scheme.encoding == "hex" else base64.b64encode(digest).decode()
+    return {scheme.signature_header.lower(): scheme.prefix + text}
+
+
+def _decoded(text: str, scheme: Scheme) -> bytes | None:
+    if scheme.encoding == "hex":
+        return strict_hex(text, _DIGEST_BYTES)
+    try:
+        digest = base64.b64decode(text, validate=True)
+    except ValueError:
+        return None
+    # What else Python would take for the same bytes is not what was agreed.
+    return digest if len(digest) == _DIGEST_BYTES and base64.b64encode(digest).decode() == text else None
+
+
+def _key_of(secret: str, scheme: Scheme) -> bytes | None:
+    """The key; ``None`` or empty where the secret has not the form for one. Both alphabets, padded or not."""
+    text = secret if scheme.key == "text" else secret.removeprefix(_SECRET_PREFIX)
+    if scheme.key != "base64":
+        return text.encode("utf-8", "surrogateescape")
+    plain = text.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        return None
