@@ -44,7 +44,7 @@ _URL = re.compile(r"[a-z][a-z0-9+.\-]{1,20}:(?:\\?/){2}(?:[^\s\"'<>\\]|\\/|\\u00
 _ESCAPED = re.compile(r"\\(?:/|u00([0-9a-f]{2}))", re.IGNORECASE)
 _SIGNED_QUERY = re.compile(
     r"[?&#;](x-amz-|x-goog-|x-ms-|googleaccessid=|awsaccesskeyid=|key-pair-id=|policy=|se=|expires=|sig=|sign=|hdnts="
-    r"|hdnea=|auth=|key=|tk=|[\w.\-]*?(token|secret|signature|api_?key|access_?key|password|passcode|pwd|jwt|zak)=)",
+    r"|hdnea=|auth=|key=|tk=|membership_id=|[\w.\-]*?(token|secret|signature|api_?key|access_?key|password|passcode|pwd|jwt|zak)=)",
     re.IGNORECASE,
 )
 _USERINFO = re.compile(r"^[a-z][a-z0-9+.\-]*://[^/?#]*@", re.IGNORECASE)

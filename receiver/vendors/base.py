@@ -9,6 +9,11 @@ from receiver.record import Decoded, Record
 Signature = Literal["valid", "unsigned"]
 
 
+def no_ping(_body: bytes) -> bool:
+    """``is_ping`` of a vendor that tries no URL."""
+    return False
+
+
 class Session(Protocol):
     """One WebSocket connection of a vendor, or one that continues it. Knows what its messages so far have told."""
 

@@ -70,7 +70,10 @@ def test_it_leaves_what_was_there(check: Check, tmp_path: Path) -> None:
     ("config", "line"),
     [
         ("[server]\nprot = 1\n", "receiver: server.prot: found an unknown key"),
-        ('[endpoints.zoom.a]\ntoken = "auto"\n', "receiver: endpoints.zoom.a: found vendor 'zoom', allowed meetstream"),
+        (
+            '[endpoints.zoom.a]\ntoken = "auto"\n',
+            "receiver: endpoints.zoom.a: found vendor 'zoom', allowed meetstream, waterai, meemo",
+        ),
         (
             '[endpoints.meetstream.default]\ntoken_env = "RECEIVER_TEST_UNSET"\n',
             "receiver: endpoints.meetstream.default.token_env: found 'RECEIVER_TEST_UNSET', which is not set or empty",

@@ -262,7 +262,6 @@ def test_secrets_leave_only_where_they_are_asked_for(case: str) -> None:
     assert all(CANARY.encode() in text for text in printed(SECRETS[case], secrets=True))
 
 
-@pytest.mark.xfail(strict=True, reason="receiver.redaction does not know membership_id= in a query yet")
 @pytest.mark.parametrize("case", MEMBER_URLS)
 def test_links_that_open_a_membership_are_secrets(case: str) -> None:
     """Links to a scenario bear the end user's membership in the query."""

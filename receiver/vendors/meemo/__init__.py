@@ -4,17 +4,21 @@
 answers. Pure: no asyncio, socket, clock or file.
 """
 
+from receiver.vendors.base import no_ping
 from receiver.vendors.meemo.callback import EVENT_TYPES, decode, decode_with, session
 from receiver.vendors.meemo.verify import Scheme, sign, sign_with, verify, verify_with
 
 NAME = "meemo"
+PING_BYTES, is_ping = 0, no_ping
 
 __all__ = [
     "EVENT_TYPES",
     "NAME",
+    "PING_BYTES",
     "Scheme",
     "decode",
     "decode_with",
+    "is_ping",
     "session",
     "sign",
     "sign_with",

@@ -12,9 +12,7 @@ import msgspec
 from receiver.events import Artifact, ArtifactKind, Data, MeetingInfo, VendorBody
 from receiver.record import Decoded, Record
 from receiver.vendors.base import Session
-from receiver.vendors.meemo.verify import DEFAULT, Scheme
-from receiver.vendors.texts import TextSession
-from receiver.vendors.waterai.hints import (
+from receiver.vendors.hints import (
     EVENT_HEADER,
     MEETING_IDS,
     UUID_HEADER,
@@ -24,6 +22,8 @@ from receiver.vendors.waterai.hints import (
     told_id,
     told_moment,
 )
+from receiver.vendors.meemo.verify import DEFAULT, Scheme
+from receiver.vendors.texts import TextSession
 from receiver.vendors.wire import Layers, delivery_of, read_object, require_shallow, timed_key, typed_layers
 
 #: vendor event name -> event type (REST reference, webhooks, gdplabs/gl-sdk-gitbook, commit 06144e6)

@@ -7,6 +7,7 @@ Pure: no asyncio, socket, clock or file.
 
 from collections.abc import Mapping
 
+from receiver.vendors.base import no_ping
 from receiver.vendors.meetstream.body import decode
 from receiver.vendors.meetstream.callback import ARTIFACTS, DATA_DELETION, STATUSES
 from receiver.vendors.meetstream.control import COMMANDS
@@ -25,12 +26,6 @@ EVENT_TYPES: Mapping[str, str] = {
     **dict.fromkeys(COMMANDS, "control.message"),
 }
 
-PING_BYTES = 0
-
-
-def is_ping(_body: bytes) -> bool:
-    """This vendor does not try a URL."""
-    return False
-
+PING_BYTES, is_ping = 0, no_ping
 
 __all__ = ["EVENT_TYPES", "NAME", "PING_BYTES", "decode", "is_ping", "session", "sign", "verify"]

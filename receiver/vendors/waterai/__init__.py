@@ -1,11 +1,13 @@
 """Water AI (WaterrAI): a callback of which little is known, and transcripts to be fetched.
 
-``callback`` decodes the push, ``transcripts`` the replies of the transcript routes; ``hints`` finds names, ids and
-times in a body that no document shows. Pure: no asyncio, socket, clock or file.
+``callback`` decodes the push, ``transcripts`` the replies of the transcript routes. Pure: no asyncio, socket, clock or
+file.
 """
 
+from receiver.vendors.base import no_ping
 from receiver.vendors.waterai.callback import EVENT_TYPES, decode, session, verify
 
 NAME = "waterai"
+PING_BYTES, is_ping = 0, no_ping
 
-__all__ = ["EVENT_TYPES", "NAME", "decode", "session", "verify"]
+__all__ = ["EVENT_TYPES", "NAME", "PING_BYTES", "decode", "is_ping", "session", "verify"]

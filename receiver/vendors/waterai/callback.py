@@ -11,8 +11,8 @@ from typing import Any
 from receiver.events import Artifact, Data, MeetingInfo, VendorBody
 from receiver.record import Decoded, Record
 from receiver.vendors.base import Session, Signature
+from receiver.vendors.hints import EVENT_HEADER, MEETING_IDS, first_texts, header_like, told_id, told_moment
 from receiver.vendors.texts import TextSession
-from receiver.vendors.waterai.hints import EVENT_HEADER, MEETING_IDS, first_texts, header_like, told_id, told_moment
 from receiver.vendors.wire import Delivery, delivery_of, read_object, require_shallow, timed_key
 
 #: vendor event name -> event type. The contract has no kind for an analysis. It is made from the finished conversation
