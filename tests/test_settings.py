@@ -251,7 +251,9 @@ def test_an_unknown_vendor_is_told() -> None:
     """The known ones are named."""
     with pytest.raises(ConfigError) as error:
         check_vendors(from_dict({"endpoints": {"zoom": {"a": {}}}}, {}))
-    assert error.value.problems == ("endpoints.zoom.a: found vendor 'zoom', allowed meetstream, waterai, meemo",)
+    assert error.value.problems == (
+        "endpoints.zoom.a: found vendor 'zoom', allowed daily, meemo, meetstream, realtimekit, waterai",
+    )
 
 
 # Files

@@ -72,7 +72,7 @@ def test_it_leaves_what_was_there(check: Check, tmp_path: Path) -> None:
         ("[server]\nprot = 1\n", "receiver: server.prot: found an unknown key"),
         (
             '[endpoints.zoom.a]\ntoken = "auto"\n',
-            "receiver: endpoints.zoom.a: found vendor 'zoom', allowed meetstream, waterai, meemo",
+            "receiver: endpoints.zoom.a: found vendor 'zoom', allowed daily, meemo, meetstream, ",
         ),
         (
             '[endpoints.meetstream.default]\ntoken_env = "RECEIVER_TEST_UNSET"\n',
