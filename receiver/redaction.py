@@ -28,7 +28,8 @@ _SECRET_NAME = re.compile(
         | (api | access | secret | private | shared | signing | encryption | stream | auth | master | account | client
             | webhook | host) _?keys?
         # links that open without a further password
-        | (download | upload | recording | presigned | signed | access | start | zak | obf) _?(url | uri | link)s?
+        | (download | upload | recording | playback | presigned | signed | access | start | zak | obf)
+            _?(url | uri | link)s?
     )$
     """,
     re.VERBOSE,
@@ -44,7 +45,8 @@ _URL = re.compile(r"[a-z][a-z0-9+.\-]{1,20}:(?:\\?/){2}(?:[^\s\"'<>\\]|\\/|\\u00
 _ESCAPED = re.compile(r"\\(?:/|u00([0-9a-f]{2}))", re.IGNORECASE)
 _SIGNED_QUERY = re.compile(
     r"[?&#;](x-amz-|x-goog-|x-ms-|googleaccessid=|awsaccesskeyid=|key-pair-id=|policy=|se=|expires=|sig=|sign=|hdnts="
-    r"|hdnea=|auth=|key=|tk=|membership_id=|[\w.\-]*?(token|secret|signature|api_?key|access_?key|password|passcode|pwd|jwt|zak)=)",
+    r"|hdnea=|auth=|key=|tk=|membership_id="
+    r"|[\w.\-]*?(token|secret|signature|api_?key|access_?key|password|passcode|pwd|jwt|zak)=)",
     re.IGNORECASE,
 )
 _USERINFO = re.compile(r"^[a-z][a-z0-9+.\-]*://[^/?#]*@", re.IGNORECASE)
