@@ -1,4 +1,4 @@
-"""Daily's bodies: what is malformed and where, rooms, moments, identity, secrets, and that nothing else ever escapes."""
+"""Daily's bodies: what is malformed and where, rooms, moments, identity, secrets, and that nothing else escapes."""
 
 import contextlib
 import json
@@ -19,9 +19,15 @@ PERSON: dict[str, Any] = {
     "room": "standup", "session_id": "s1", "user_id": "u1", "user_name": "Ada", "joined_at": 1788263900.25,
     "duration": 11.419, "owner": True,
 }  # fmt: skip
-JOB: dict[str, Any] = {"id": "job", "preset": "transcript", "status": "finished", "input": {"sourceType": "recordingId"}}
+JOB: dict[str, Any] = {
+    "id": "job",
+    "preset": "transcript",
+    "status": "finished",
+    "input": {"sourceType": "recordingId"},
+}
 LIVE: dict[str, Any] = {
-    "action": "transcription-message", "participantId": "s1", "text": "so we begin", "timestamp": "2026-09-01T11:59:57Z",
+    "action": "transcription-message", "participantId": "s1", "text": "so we begin",
+    "timestamp": "2026-09-01T11:59:57Z",
 }  # fmt: skip
 CALL = {"To": "+15550100", "From": "+15550199", "callId": "c-1", "callDomain": "d-1"}
 
@@ -67,14 +73,20 @@ MALFORMED: dict[str, tuple[bytes | dict[str, Any], str]] = {
     "waiting": (envelope("waiting-participant.left", PERSON | {"room": []}), "$.payload.room"),
     "recording_id": (envelope("recording.started", {"recording_id": 1}), "$.payload.recording_id"),
     "tracks": (envelope("recording.ready-to-download", {"tracks": {}}), "$.payload.tracks"),
-    "size": (envelope("recording.ready-to-download", {"tracks": [{"size": 1}, {"size": "2"}]}), "$.payload.tracks[1].size"),
+    "size": (
+        envelope("recording.ready-to-download", {"tracks": [{"size": 1}, {"size": "2"}]}),
+        "$.payload.tracks[1].size",
+    ),
     "error_msg": (envelope("recording.error", {"error_msg": 500}), "$.payload.error_msg"),
     "status": (envelope("transcript.ready-to-download", {"status": 1}), "$.payload.status"),
     "endTs": (envelope("transcript.error", {"info": {"endTs": {}}}), "$.payload.info.endTs"),
     "error_message": (envelope("streaming.error", {"error_message": []}), "$.payload.error_message"),
     "preset": (envelope("batch-processor.error", JOB | {"preset": 1}), "$.payload.preset"),
     "output": (envelope("batch-processor.job-finished", JOB | {"output": []}), "$.payload.output"),
-    "summary": (envelope("batch-processor.job-finished", JOB | {"output": {"summary": "x"}}), "$.payload.output.summary"),
+    "summary": (
+        envelope("batch-processor.job-finished", JOB | {"output": {"summary": "x"}}),
+        "$.payload.output.summary",
+    ),
     "transcription": (
         envelope("batch-processor.job-finished", JOB | {"output": {"transcription": [1]}}),
         "$.payload.output.transcription[0]",
@@ -122,17 +134,16 @@ def test_null_in_a_known_key_is_absent(key: str) -> None:
         ({"room_id": ROOM_ID}, "hint"),
         ({"room_id": ROOM_ID.upper()}, "hint"),
         ({"room_id": "standup"}, "standup"),
-        ({"room_id": f"{ROOM_ID}-room"}, "f"),
+        ({"room_id": f"{ROOM_ID}-room"}, f"{ROOM_ID}-room"),
         ({"room": ROOM_ID}, ROOM_ID),
         ({"room": "", "room_name": None}, "hint"),
         ({}, "hint"),
     ],
 )
 def test_the_subject_is_the_name_of_the_room(payload: dict[str, Any], subject: str) -> None:
-    """``room``, ``room_name``, and ``room_id`` only where it is no UUID: one sample has the name there. Else the URL's."""
-    expected = f"{ROOM_ID}-room" if subject == "f" else subject
+    """``room``, ``room_name``, and ``room_id`` where it is no UUID: one sample has the name there. Else the URL's."""
     for type_ in ("transcript.ready-to-download", "meeting.started", "dialin.ready", "a.new.event"):
-        assert one(envelope(type_, payload), subject="hint").subject == expected
+        assert one(envelope(type_, payload), subject="hint").subject == subject
 
 
 def test_of_a_key_that_stands_twice_the_last_counts() -> None:
@@ -165,7 +176,11 @@ MOMENTS: list[tuple[Any, str]] = [
 @pytest.mark.parametrize(("told", "time"), MOMENTS)
 def test_moments_are_seconds_in_many_forms(told: Any, time: str) -> None:
     """Whole, fractional, as text; what is no time does not lose the event: then it is when the webhook was sent."""
-    for type_, key in (("meeting.started", "start_ts"), ("recording.error", "timestamp"), ("dialin.ready", "timestamp")):
+    for type_, key in (
+        ("meeting.started", "start_ts"),
+        ("recording.error", "timestamp"),
+        ("dialin.ready", "timestamp"),
+    ):
         assert json.loads(webhook(type_, {key: told}).json())["time"] == time
 
 
@@ -215,7 +230,10 @@ def test_a_duration_belongs_to_a_leave() -> None:
 
 def test_the_event_id_is_the_vendors() -> None:
     """Duplicates happen: dedupe on the top-level id, whatever else is in the body."""
-    first, again = decode(envelope("meeting.started", {"room": "a"})), decode(envelope("meeting.ended", {}, version="2"))
+    first, again = (
+        decode(envelope("meeting.started", {"room": "a"})),
+        decode(envelope("meeting.ended", {}, version="2")),
+    )
     assert first.timed and first.events[0].id == again.events[0].id == "evt-1" and first.key == again.key
     other = decode(envelope("meeting.started", {"room": "a"}, id="evt-2"))
     assert other.key != first.key and other.events[0].id == "evt-2"
@@ -241,7 +259,11 @@ def test_an_id_of_another_shape_is_no_event_id() -> None:
 
 def test_events_of_one_delivery_have_their_own_ids() -> None:
     """Its id, ``/``, what tells them apart; repeated, they are the same."""
-    output = {"summary": {"format": "txt"}, "transcription": [{"format": "txt"}, {"format": "vtt"}], "soap": {"format": "JSON"}}
+    output = {
+        "summary": {"format": "txt"},
+        "transcription": [{"format": "txt"}, {"format": "vtt"}],
+        "soap": {"format": "JSON"},
+    }
     made = decode(envelope("batch-processor.job-finished", JOB | {"output": output}))
     told = [(event.id, event.type, event.vendorevent) for event in made.events]
     name = "batch-processor.job-finished"
@@ -289,13 +311,21 @@ def test_a_ping_means_nothing(body: bytes) -> None:
     ("name", "job", "expected"),
     [
         ("job-finished", {"status": "finished", "output": {"transcription": [{}]}}, ("artifact.ready", "transcript")),
-        ("job-finished", {"status": "finished", "output": {"summary": {"format": "txt"}}}, ("artifact.ready", "summary")),
+        (
+            "job-finished",
+            {"status": "finished", "output": {"summary": {"format": "txt"}}},
+            ("artifact.ready", "summary"),
+        ),
         ("job-finished", {"preset": None, "output": {"summary": {"format": "txt"}}}, ("artifact.ready", "summary")),
         ("job-finished", {"status": "error", "output": {}, "error": "e"}, ("artifact.failed", "transcript")),
         ("job-finished", {"status": "ERROR", "preset": "summarize"}, ("artifact.failed", "summary")),
         ("job-finished", {"status": "error", "preset": "soap"}, ("vendor.event", None)),
         ("job-finished", {"status": "finished", "output": {"soap": {"format": "JSON"}}}, ("vendor.event", None)),
-        ("job-finished", {"status": "finished", "output": {"transcription": [], "summary": None}}, ("vendor.event", None)),
+        (
+            "job-finished",
+            {"status": "finished", "output": {"transcription": [], "summary": None}},
+            ("vendor.event", None),
+        ),
         ("job-finished", {"status": "finished", "output": {}}, ("vendor.event", None)),
         ("error", {"status": "error", "error": "e"}, ("artifact.failed", "transcript")),
         ("error", {"status": "finished", "error": "e"}, ("artifact.failed", "transcript")),
@@ -356,13 +386,25 @@ def test_an_envelope_without_payload_is_kept(type_: str, payload: Any) -> None:
 
 def test_an_unknown_name_is_kept_whatever_its_keys_hold() -> None:
     """Well-formed but unknown is ``vendor.event``, with id, room and time as far as they can be told."""
-    body = {"type": "room.closed", "id": 5, "payload": {"room": ["x"], "timestamp": {}, "room_name": "standup"}, "event_ts": True}
+    body = {
+        "type": "room.closed",
+        "id": 5,
+        "payload": {"room": ["x"], "timestamp": {}, "room_name": "standup"},
+        "event_ts": True,
+    }
     event = one(body)
-    assert (event.type, event.vendorevent, event.subject, event.time_ns) == ("vendor.event", "room.closed", "standup", NOW_NS)
+    assert (event.type, event.vendorevent, event.subject, event.time_ns) == (
+        "vendor.event",
+        "room.closed",
+        "standup",
+        NOW_NS,
+    )
     assert json.loads(event.json())["data"] == body
 
 
-@pytest.mark.parametrize("body", [{}, {"hello": "world"}, {"id": 5}, {"To": "x", "From": "y"}, {"callId": "x"}, {"text": "so"}])
+@pytest.mark.parametrize(
+    "body", [{}, {"hello": "world"}, {"id": 5}, {"To": "x", "From": "y"}, {"callId": "x"}, {"text": "so"}]
+)
 def test_an_object_that_fits_nothing_is_kept(body: dict[str, Any]) -> None:
     """It has no name, and nothing is read into it."""
     event = one(body)
@@ -401,7 +443,13 @@ def test_the_recognisers_answer_gives_words_and_times() -> None:
     best = {"transcript": "So we", "confidence": 0.75, "languages": ["", "en"], "words": words}
     answer = {"start": 0.5, "duration": 2, "channel": {"alternatives": [best, {"transcript": "sow"}]}}
     data = live(answer)
-    assert (data.text, data.language, data.confidence, data.start_s, data.end_s) == ("so we begin", "en", 0.75, 0.5, 2.5)
+    assert (data.text, data.language, data.confidence, data.start_s, data.end_s) == (
+        "so we begin",
+        "en",
+        0.75,
+        0.5,
+        2.5,
+    )
     assert live(answer, text="").text == "So we"
     told = [(word.text, word.formatted_text, word.start_s, word.end_s, word.confidence) for word in data.words or []]
     assert told == [("so", "So", 1.0, 1.5, 0.5), ("we", None, 1.5, 2.25, None)]
@@ -445,7 +493,9 @@ def test_companions_of_live_text_are_kept(name: str) -> None:
     assert (event.type, event.vendorevent, event.subject) == ("vendor.event", name, "standup")
 
 
-@pytest.mark.parametrize("body", [LIVE, LIVE | {"timestamp": None}, LIVE | {"room": "other"}, envelope("meeting.started", {})])
+@pytest.mark.parametrize(
+    "body", [LIVE, LIVE | {"timestamp": None}, LIVE | {"room": "other"}, envelope("meeting.started", {})]
+)
 def test_a_socket_means_what_http_means(body: dict[str, Any]) -> None:
     """A bridge may send the same as text on a WebSocket: same key, same events."""
     record = body_record(body, subject="standup")
@@ -514,15 +564,15 @@ def test_huge_integers_pass(digits: int) -> None:
 
 
 NAMES = st.sampled_from(
-    ["type", "id", "payload", "event_ts", "version", "room", "room_name", "room_id", "session_id", "user_id", "user_name",
-     "joined_at", "duration", "owner", "meeting_id", "mtg_session_id", "start_ts", "end_ts", "timestamp", "recording_id",
-     "status", "tracks", "size", "info", "endTs", "error", "error_msg", "error_message", "preset", "output", "summary",
-     "transcription", "soap", "To", "From", "callId", "callDomain", "action", "event", "participantId", "text", "test",
+    ["type", "id", "payload", "event_ts", "version", "room", "room_name", "room_id", "session_id", "user_id",
+     "user_name", "joined_at", "duration", "owner", "meeting_id", "mtg_session_id", "start_ts", "end_ts", "timestamp",
+     "recording_id", "status", "tracks", "size", "info", "endTs", "error", "error_msg", "error_message",
+     "preset", "output", "summary", "transcription", "soap", "To", "From", "callId", "callDomain", "action", "event", "participantId", "text", "test",
      "rawResponse", "is_final", "start", "channel", "alternatives", "transcript", "words", "word", "languages"]
 )  # fmt: skip
 VALUES = st.sampled_from(
-    [*daily.EVENT_TYPES, "1788263900", "1788263900.5", "2026-01-01T00:00:00Z", "0001-01-01T00:00:00+23:00", ROOM_ID, "error",
-     "finished", "transcript", "test", "standup", ""]
+    [*daily.EVENT_TYPES, "1788263900", "1788263900.5", "2026-01-01T00:00:00Z", "0001-01-01T00:00:00+23:00", ROOM_ID,
+     "error", "finished", "transcript", "test", "standup", ""]
 )  # fmt: skip
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.just(10**400)
 LEAVES = st.none() | st.booleans() | NUMBERS | st.text(max_size=4) | VALUES
@@ -551,14 +601,18 @@ def test_any_object_gives_json_or_our_error(body: dict[str, Any]) -> None:
 
 
 @PATIENT
-@given(st.binary(max_size=200) | st.builds(lambda inner: b'{"type":"dialin.ready","payload":' + inner + b"}", st.binary()))
+@given(
+    st.binary(max_size=200) | st.builds(lambda inner: b'{"type":"dialin.ready","payload":' + inner + b"}", st.binary())
+)
 def test_any_bytes_give_events_or_our_error(body: bytes) -> None:
     """Whatever the bytes are, only our errors escape."""
     with contextlib.suppress(ReceiverError):
         decode(body)
 
 
-@pytest.mark.parametrize("body", [envelope("participant.left", PERSON), LIVE | {"rawResponse": {"is_final": True}}, CALL])
+@pytest.mark.parametrize(
+    "body", [envelope("participant.left", PERSON), LIVE | {"rawResponse": {"is_final": True}}, CALL]
+)
 def test_every_shorter_prefix_is_malformed(body: dict[str, Any]) -> None:
     """A body that was cut is never taken for a whole one."""
     whole = json.dumps(body).encode()

@@ -94,9 +94,7 @@ def read_batch(_name: str, type_: str, payload: dict[str, Any]) -> News:
     if type_ == "artifact.failed" or _is_failure(told.status):
         kind = _KIND_OF_PRESET.get(told.preset or "")
         if kind is not None:
-            events.append(
-                ("artifact.failed", Artifact(kind=kind, message=told.error or None, session=told.session))
-            )
+            events.append(("artifact.failed", Artifact(kind=kind, message=told.error or None, session=told.session)))
     else:
         output = told.output or {}
         typed(output, _Output, f"{PAYLOAD}.output")

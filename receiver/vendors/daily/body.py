@@ -52,7 +52,7 @@ WEBHOOKS: dict[str, tuple[str, _Reader]] = {
     "dialout.error": ("vendor.event", read_plain),
 }
 _NAME_KEYS = ("type", "action", "event")
-_ROOM_KEYS = ("room", "room_name", "room_id")
+_ROOM_KEYS = ("room", "room_name")
 
 
 class _Envelope(msgspec.Struct):
@@ -114,11 +114,12 @@ def _unknown(body: dict[str, Any], delivery: Delivery) -> Decoded:
     require_shallow(body)
     payload = body.get("payload")
     inner = payload if isinstance(payload, dict) else {}
-    rooms = (holder.get(key) for holder in (inner, body) for key in _ROOM_KEYS)
+    rooms = [holder.get(key) for holder in (inner, body) for key in _ROOM_KEYS]
+    rooms += [id_ for id_ in (inner.get("room_id"), body.get("room_id")) if isinstance(id_, str) and not is_uuid(id_)]
     moments = (_moment(value) for value in (inner.get("timestamp"), body.get("event_ts"), body.get("timestamp")))
     news = News(
         [],
-        subject=next((room for room in rooms if isinstance(room, str) and room and not is_uuid(room)), ""),
+        subject=next((room for room in rooms if isinstance(room, str) and room), ""),
         time_ns=next((moment for moment in moments if moment is not None), None),
     )
     id_ = body.get("id") if isinstance(body.get("type"), str) else ""

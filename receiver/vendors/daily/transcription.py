@@ -1,8 +1,9 @@
 """Live text, which exists only inside call clients: ``transcription-message``, as a bridge forwards it.
 
-Daily's own keys are those of daily-js (transcription events, docs.daily.co, 2026); ``rawResponse`` is Deepgram's answer,
-where the client asked for it. Older daily-python names the speaker ``session_id`` and ``user_name``. The message names
-neither room nor occurrence: a bridge may add ``room``, else the address tells it.
+Daily's own keys are those of daily-js (transcription events, docs.daily.co, 2026); ``rawResponse`` is Deepgram's
+answer, where the client asked for it. Older daily-python names the speaker ``session_id`` and ``user_name``. The
+message names neither room nor occurrence (``instanceId`` is the recogniser's run, not the meeting's): a bridge may add
+``room``, else the address tells it.
 """
 
 from typing import Any
@@ -11,7 +12,7 @@ import msgspec
 
 from receiver.events import Person, Transcript, Word
 from receiver.record import Decoded
-from receiver.vendors.daily.wire import Moment, News, Number, Payload, decoded, finite, moment_ns
+from receiver.vendors.daily.wire import News, Number, Payload, decoded, finite, moment_ns
 from receiver.vendors.wire import Delivery, timed_key, typed
 
 NAME = "transcription-message"
