@@ -62,7 +62,7 @@ BAD = {
     "line break inside": headers(SHOWN[:20] + "\n" + SHOWN[20:]),
     "no base64": headers("!" * 44),
     "URL-safe base64": headers("_" * 43 + "="),
-    "bits beyond the last byte": headers("A" * 42 + "B="),
+    "bits beyond the last byte": headers(SHOWN[:-2] + chr(ord(SHOWN[-2]) + 1) + "="),
     "non-ASCII": headers("é" * 44),
     "signature twice": headers(f"{SHOWN},{SHOWN}"),
     "no time": headers(SHOWN, None),
