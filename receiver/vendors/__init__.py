@@ -5,10 +5,10 @@ import msgspec
 from receiver.errors import Malformed, NotFound
 from receiver.events import Data, Event, StreamClosed, StreamOpened
 from receiver.record import Decoded, Record, unpack_frames
-from receiver.vendors import meemo, meetstream, realtimekit, waterai
+from receiver.vendors import daily, meemo, meetstream, realtimekit, waterai
 from receiver.vendors.base import Vendor
 
-VENDORS: tuple[Vendor, ...] = (meetstream, realtimekit, waterai, meemo)
+VENDORS: tuple[Vendor, ...] = (meetstream, realtimekit, daily, waterai, meemo)
 _BY_NAME = {vendor.NAME: vendor for vendor in VENDORS}
 _STREAM_FACTS: dict[str, type[Data]] = {"opened": StreamOpened, "closed": StreamClosed}
 
