@@ -56,8 +56,9 @@ class Keys:
         return tuple(key for key in known.keys if key not in before)
 
     async def _ask(self, url: str, known: "_Published") -> None:
+        before = known.keys
         async with known.turn:
-            if self._now_s() - known.asked_s < _PAUSE_S:
+            if known.keys != before or self._now_s() - known.asked_s < _PAUSE_S:
                 return
             known.asked_s = self._now_s()
             try:
