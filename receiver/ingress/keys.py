@@ -45,7 +45,7 @@ class Keys:
         elif self._now_s() - known.had_s > _FRESH_S and not known.turn.locked():
             known.renewal = asyncio.create_task(self._ask(url, known))
         if not known.keys:
-            raise Overloaded(f"the vendor's public key cannot be had at this time ({known.problem}), come back later")
+            raise Overloaded("the vendor's public key cannot be had at this time, come back later")
         return known.keys
 
     async def newer(self, url: str) -> tuple[str, ...]:
@@ -64,16 +64,14 @@ class Keys:
             try:
                 found = published(await self._fetch(url))
             except Exception as error:
-                known.problem = redact_text(f"{type(error).__name__}: {error}")
-                log.warning("keys.fetch.failed", url=url, error=known.problem)
+                log.warning("keys.fetch.failed", url=url, error=redact_text(f"{type(error).__name__}: {error}"))
                 return
             if not found:
-                known.problem = "what is published there holds no PEM key"
-                log.warning("keys.fetch.failed", url=url, error=known.problem)
+                log.warning("keys.fetch.failed", url=url, error="what is published there holds no PEM key")
                 return
             if found != known.keys:
                 log.info("keys.fetched", url=url, keys=len(found))
-            known.keys, known.had_s, known.problem = found, self._now_s(), ""
+            known.keys, known.had_s = found, self._now_s()
 
 
 class _Published:
@@ -82,7 +80,6 @@ class _Published:
     def __init__(self) -> None:
         self.keys: tuple[str, ...] = ()
         self.had_s = self.asked_s = float("-inf")
-        self.problem = ""
         self.turn = asyncio.Lock()
         self.renewal: asyncio.Task[None] | None = None
 
