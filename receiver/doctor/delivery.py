@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from receiver.app import Receiver
 from receiver.data import VendorBody
 from receiver.doctor.finding import Finding
+from receiver.errors import Overloaded
 from receiver.events import Event
+from receiver.ingress.keys import Keys
 from receiver.settings import Endpoint, Settings
 from receiver.vendors import vendor_named
 
@@ -67,6 +69,8 @@ async def _examine(
     client: aiohttp.ClientSession, url: str, one: Endpoint, wanted: Mapping[str, bool], limit_s: float
 ) -> Finding:
     what = f"delivery.{one.vendor}.{one.name}"
+    if one.signed and not one.tokens and _signer(one) is None:
+        return await _examine_key(what, one)
     subject = f"doctor-{secrets.token_hex(6)}"
     begun_s = time.monotonic()
     try:
@@ -89,6 +93,24 @@ async def _examine(
     return Finding("ok", what, text, "", facts)
 
 
+async def _examine_key(what: str, one: Endpoint) -> Finding:
+    """Of an endpoint that takes nothing but what the vendor's own key has signed."""
+    if one.key_url:
+        try:
+            await Keys().of(one.key_url)
+        except Overloaded:
+            text = f"the vendor's public key cannot be had at {one.key_url}: deliveries are answered 503"
+            return Finding("bad", what, text, "let this machine reach it, or pin the key (secret_file)")
+    return Finding(
+        "warn", what, "not tried: only the vendor can sign for it", 'a token = "auto" beside it makes a trial'
+    )
+
+
+def _signer(one: Endpoint) -> Callable[..., dict[str, str]] | None:
+    """A vendor whose private key is its own has none."""
+    return getattr(vendor_named(one.vendor), "sign", None)
+
+
 async def _post(
     client: aiohttp.ClientSession, url: str, one: Endpoint, subject: str
 ) -> tuple[str, int, dict[str, Any]]:
@@ -101,7 +123,7 @@ async def _post(
     if one.tokens:
         headers["Authorization"] = f"Bearer {one.tokens[0]}"
         shown.append("token")
-    sign = getattr(vendor_named(one.vendor), "sign", None)  # a vendor whose private key is its own has none
+    sign = _signer(one)
     if one.secrets and sign is not None:
         headers |= sign(body, one.secrets, now_s)
         shown.append("signature")

@@ -80,6 +80,16 @@ def test_before_the_first_start(doctor: Doctor, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["receiver.toml"]
 
 
+def test_an_endpoint_that_only_its_vendor_can_sign_for(doctor: Doctor) -> None:
+    """No delivery is tried; whether the published key can be had, is. Port 1 is nobody's."""
+    status, found = doctor('[endpoints.realtimekit.default]\nkey_url = "http://127.0.0.1:1/keys.json"\n')
+    one = found["delivery.realtimekit.default"]
+    assert status == 1 and one["verdict"] == "bad" and "public key cannot be had" in one["text"]
+    status, found = doctor('[endpoints.realtimekit.default]\nsecret_env = ["DOCTOR_SECRET"]\n')
+    one = found["delivery.realtimekit.default"]
+    assert status == 0 and one["verdict"] == "warn" and "only the vendor can sign" in one["text"]
+
+
 async def test_at_rest(doctor: Doctor, tmp_path: Path) -> None:
     """Every file is read, none is changed; the sinks' cursors are compared with what the journal holds."""
     await filled(tmp_path / "data")
