@@ -10,7 +10,7 @@ from receiver.errors import Malformed
 from receiver.events import Event
 from receiver.journal.row import decode_row, encode_row
 from receiver.record import Decoded, Record, pack_frames, unpack_frames
-from receiver.vendors import decode_record, vendor_named
+from receiver.vendors import VENDORS, decode_record, vendor_named
 from receiver.vendors.base import Session
 from tests.fuzz.promises import (
     CANARY,
@@ -24,6 +24,19 @@ from tests.fuzz.promises import (
 )
 
 CHANNELS = ("", "audio", "video", "transcript", "control", "nonsense")
+#: all but the one whose targets are its own
+OTHERS = tuple(one.NAME for one in VENDORS if one.NAME != "meetstream")
+HEADERS = (
+    (), ("rtk-signature",), ("dyte-signature",), ("x-webhook-signature", "x-webhook-timestamp"),
+    ("x-pinless-signature", "x-pinless-timestamp"), ("x-prosa-signature",),
+)  # fmt: skip
+_PUBLIC_KEY = """-----BEGIN PUBLIC KEY-----
+MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQDVWz/RyOFsUHPbao0aw5VgRRVb
+3ZTDZPPq/iBEdwL218ooijhSXclbVCXNgReEztpEwppyMf73U7Ann9tE9b9HNtgy
+hfO+0OQVmz7kuiQWSohYNA6DH3RjJJmOYWwBdFXh1N8ySRmhLGZU3ndtMpyB7UpM
+TF0kztrrV5l3Tr+h2wIDAQAB
+-----END PUBLIC KEY-----"""
+SECRETS = {"realtimekit": _PUBLIC_KEY, "daily": "c2VjcmV0", "waterai": "x", "meemo": "whsec_x"}
 _FRAME_NS = 20_000_000
 _U16 = struct.Struct("<H")
 _PROBES: tuple[bytes | str, ...] = (
@@ -42,6 +55,30 @@ def body(data: bytes) -> None:
     later = decode_record(record_of(data, subject="hint", received_ns=NOW_NS + 10**10))
     assert later.key == decoded.key and [one.id for one in later.events] == [one.id for one in decoded.events]
     _check_planted(data)
+
+
+def vendors(data: bytes) -> None:
+    """A byte that chooses a vendor, then one HTTP body, one text message and one binary message of it."""
+    vendor = OTHERS[data[0] % len(OTHERS)] if data else OTHERS[0]
+    for kind in ("body", "text", "binary"):
+        for channel in ("http",) if kind == "body" else ("", "audio", "transcript"):
+            decoded = check_record(
+                lambda kind=kind, channel=channel: record_of(  # type: ignore[misc]
+                    data[1:], kind, vendor=vendor, channel=channel, subject="hint"
+                )
+            )
+            if decoded is not None and kind == "body":
+                later = record_of(data[1:], vendor=vendor, channel="http", subject="hint", received_ns=NOW_NS + 10**10)
+                again = decode_record(later)
+                assert again.key == decoded.key and [one.id for one in again.events] == [
+                    one.id for one in decoded.events
+                ]
+    secrets = [SECRETS[vendor]]
+    for headers in HEADERS:
+        shown = {name: data[1:200].decode("latin-1") for name in headers}
+        told = outcome(lambda shown=shown: vendor_named(vendor).verify(shown, data[1:], secrets=secrets, now_s=None))
+        assert told == "unsigned" or (told != "valid" and told.startswith(("BadSignature", "Unauthorized"))), told
+    vendor_named(vendor).is_ping(data[1:])
 
 
 def text(data: bytes) -> None:

@@ -66,7 +66,8 @@ def guard(data: bytes) -> None:
         if target.endpoint.name == "signed":
             assert not target.authorized
         if target.endpoint.name == "default" and target.authorized:
-            assert "tok-4711" in (query, shown.partition(" ")[2].strip()) or "%" in path or "tok-4711" in path
+            basic = "dG9rLTQ3MT" in shown or "basic" in shown.lower()  # base64 of it, with a user or without
+            assert "tok-4711" in (query, shown.partition(" ")[2].strip()) or "%" in path or "tok-4711" in path or basic
         told = outcome(_GUARD.require, target, False)
         assert (told is None) == target.authorized
 

@@ -51,8 +51,10 @@ def quiet() -> Iterator[None]:
 
 def record_of(payload: bytes, kind: Any = "body", **facts: Any) -> Record:
     """A record as the ingress makes it."""
-    facts = {"received_ns": NOW_NS, "connection": "" if kind == "body" else "c-1", **facts}
-    return Record(vendor="meetstream", endpoint="default", kind=kind, payload=payload, **facts)
+    facts = {
+        "vendor": "meetstream", "received_ns": NOW_NS, "connection": "" if kind == "body" else "c-1", **facts,
+    }  # fmt: skip
+    return Record(endpoint="default", kind=kind, payload=payload, **facts)
 
 
 def check_record(make: Callable[[], Record]) -> Decoded | None:

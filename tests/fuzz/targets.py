@@ -23,6 +23,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     check.__name__: check
     for check in (
         decoders.body, decoders.text, decoders.frame, decoders.socket, decoders.snapshot, decoders.frames, decoders.row,
+        decoders.vendors,
         edges.verify, edges.guard, edges.config, edges.redaction, edges.times, edges.command, edges.filename,
         outward.webhook, outward.names, outward.templates, disk.segment, disk.state, http,
     )
@@ -40,6 +41,15 @@ def seeds(target: str) -> list[bytes]:
     """Where mutation begins: never empty."""
     found = [path.read_bytes() for path in sorted((CORPUS / target).glob("*"))]
     return found + _MADE.get(target, _bodies)()
+
+
+def _of_vendors() -> list[bytes]:
+    found = []
+    for number, vendor in enumerate(decoders.OTHERS):
+        for path in sorted((SAMPLES.parent / vendor).glob("*/*")):
+            if path.name.startswith(("body", "message")) and path.stat().st_size <= 4096:
+                found.append(bytes((number,)) + path.read_bytes())
+    return found
 
 
 def _bodies() -> list[bytes]:
@@ -160,6 +170,7 @@ _MADE: dict[str, Callable[[], list[bytes]]] = {
     "snapshot": _snapshots,
     "frames": lambda: [pack_frames((NOW_NS + n, one[:200]) for n in range(3)) for one in _frames()],
     "row": _rows,
+    "vendors": _of_vendors,
     "verify": lambda: [b"sha256=" + b"0" * 64 + b"\n2026-09-01T12:00:00Z\n{}", b"\n\n", b"0" * 64 + b"\nnever\nx"],
     "guard": lambda: [b"/tok-4711/audio/bot-1\n\n", b"/a%2Fb\ntok-4711\nBearer tok-4711", b"/%74ok-4711\n\nbearer x"],
     "config": _configs,
