@@ -40,10 +40,11 @@ class Keys:
     async def of(self, url: str) -> tuple[str, ...]:
         """The keys of ``url``, as PEM. Raises ``Overloaded`` where none was to be had yet."""
         known = self._known.setdefault(url, _Published())
-        if not known.keys:
+        old = self._now_s() - known.had_s > _FRESH_S
+        if not known.keys or (
+            old and not known.turn.locked()
+        ):  # one delivery waits for it, the others have the old one
             await self._ask(url, known)
-        elif self._now_s() - known.had_s > _FRESH_S and not known.turn.locked():
-            known.renewal = asyncio.create_task(self._ask(url, known))
         if not known.keys:
             raise Overloaded("the vendor's public key cannot be had at this time, come back later")
         return known.keys
@@ -81,7 +82,6 @@ class _Published:
         self.keys: tuple[str, ...] = ()
         self.had_s = self.asked_s = float("-inf")
         self.turn = asyncio.Lock()
-        self.renewal: asyncio.Task[None] | None = None
 
 
 def published(document: bytes) -> tuple[str, ...]:
