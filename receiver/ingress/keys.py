@@ -40,10 +40,9 @@ class Keys:
     async def of(self, url: str) -> tuple[str, ...]:
         """The keys of ``url``, as PEM. Raises ``Overloaded`` where none was to be had yet."""
         known = self._known.setdefault(url, _Published())
-        old = self._now_s() - known.had_s > _FRESH_S
-        if not known.keys or (
-            old and not known.turn.locked()
-        ):  # one delivery waits for it, the others have the old one
+        stale = self._now_s() - known.had_s > _FRESH_S
+        # one delivery waits for a newer key, those beside it have the old one
+        if not known.keys or (stale and not known.turn.locked()):
             await self._ask(url, known)
         if not known.keys:
             raise Overloaded("the vendor's public key cannot be had at this time, come back later")
