@@ -52,16 +52,11 @@ class Deliveries:
         target = self._guard.target(
             request.rel_url.raw_path, request.rel_url.query, request.headers.get("Authorization")
         )
-        try:
-            if not self._may_ping(target, request):
-                self._guard.require(target, _signature_shown(request.headers))
-            if (request.content_length or 0) > self._max_body_bytes:
-                raise TooLarge(
-                    f"the body is larger than the limit of {self._max_body_bytes} bytes (server.max_body_bytes)"
-                )
-        except (Unauthorized, TooLarge):
+        if not self._may_ping(target, request):
+            self._require(target, request)
+        if (request.content_length or 0) > self._max_body_bytes:
             self._count_refused(target)
-            raise
+            raise TooLarge(f"the body is larger than the limit of {self._max_body_bytes} bytes (server.max_body_bytes)")
         return target
 
     async def handle(self, request: web.BaseRequest) -> web.Response:

@@ -1,8 +1,8 @@
 """Keeps a book of meetings up to date from the journal. It reads the events lane and leaves media alone.
 
 At the start it begins so far back as is configured, and folds again what was there before. What is live goes on beside
-it: decoding is done at the pace of all who catch up, folding in short slices. A journal that
-cannot be read for a while only makes the book late.
+it: decoding is done at the pace of all who catch up, folding in short slices. A journal that cannot be read for a while
+only makes the book late.
 """
 
 import asyncio

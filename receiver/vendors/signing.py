@@ -5,6 +5,7 @@ a letter outside ASCII. Nothing here puts a secret, a digest or a payload into a
 names and schemes belong into the vendor's module.
 """
 
+import base64
 import hashlib
 import hmac
 import string
@@ -31,6 +32,15 @@ def strict_hex(text: str, size_bytes: int) -> bytes | None:
     if len(text) != 2 * size_bytes or not _HEX.issuperset(text):
         return None
     return bytes.fromhex(text)
+
+
+def strict_base64(text: str) -> bytes | None:
+    """The bytes of base64 in the standard alphabet, padded, written in the one way that there is; else ``None``."""
+    try:
+        content = base64.b64decode(text, validate=True)
+    except ValueError:
+        return None
+    return content if base64.b64encode(content).decode() == text else None
 
 
 def within_window(moment_s: float, now_s: float, window_s: float) -> bool:

@@ -80,6 +80,11 @@ def require_shallow(value: Any, at: str = "$") -> None:
     raise Malformed(f"JSON is nested deeper than {MAX_DEPTH} levels", at)
 
 
+def not_blank(text: str | None) -> str | None:
+    """``text``, or ``None`` where it is empty or white space."""
+    return text if text and not text.isspace() else None
+
+
 def timed_key(kind: str, *parts: Any) -> bytes:
     """Digest of what identifies a delivery; JSON keeps the parts apart."""
     return hashlib.blake2b(Encoder.encode([kind, *parts]), digest_size=_ID_BYTES).digest()

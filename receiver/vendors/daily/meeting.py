@@ -7,7 +7,7 @@ from typing import Any
 
 from receiver.events import MeetingInfo, Participant, ParticipantChange
 from receiver.vendors.daily.wire import Moment, News, Number, Payload, finite, moment_ns, seconds
-from receiver.vendors.wire import typed
+from receiver.vendors.wire import not_blank, typed
 
 PAYLOAD = "$.payload"
 
@@ -41,7 +41,7 @@ def read_participant(name: str, type_: str, payload: dict[str, Any]) -> News:
     told = typed(payload, _Participant, PAYLOAD)
     who = Participant(
         id=told.session_id or None,
-        name=_not_blank(told.user_name),
+        name=not_blank(told.user_name),
         user_id=told.user_id or None,
         host=told.owner,
     )
@@ -61,7 +61,3 @@ def read_plain(_name: str, _type: str, payload: dict[str, Any]) -> News:
     told = typed(payload, Payload, PAYLOAD)
     moment = told.start_ts if told.timestamp is None else told.timestamp
     return News([], subject=told.subject, session=told.session, time_ns=moment_ns(moment))
-
-
-def _not_blank(text: str | None) -> str | None:
-    return text if text and not text.isspace() else None

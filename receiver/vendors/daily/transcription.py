@@ -13,7 +13,7 @@ import msgspec
 from receiver.events import Person, Transcript, Word
 from receiver.record import Decoded
 from receiver.vendors.daily.wire import News, Number, Payload, decoded, finite, moment_ns
-from receiver.vendors.wire import Delivery, timed_key, typed
+from receiver.vendors.wire import Delivery, not_blank, timed_key, typed
 
 NAME = "transcription-message"
 _NAME_KEYS = ("action", "type", "event")
@@ -109,7 +109,7 @@ def _span(answer: _Answer, words: list[Word]) -> tuple[float | None, float | Non
 
 
 def _person(id_: str | None, name: str | None) -> Person | None:
-    name = name if name and not name.isspace() else None
+    name = not_blank(name)
     return None if id_ is None and name is None else Person(id=id_, name=name)
 
 

@@ -14,7 +14,7 @@ from receiver.errors import BadSignature, Malformed, StaleSignature, Unauthorize
 from receiver.vendors.base import Signature
 from receiver.vendors.daily.ping import is_ping
 from receiver.vendors.daily.wire import seconds
-from receiver.vendors.signing import fits_any
+from receiver.vendors.signing import fits_any, strict_base64
 
 SIGNATURE_HEADER = "x-webhook-signature"
 TIMESTAMP_HEADER = "x-webhook-timestamp"
@@ -51,7 +51,7 @@ def sign(body: bytes, secrets: Sequence[str], now_s: float) -> dict[str, str]:
 
     Raises ``Malformed`` where that is not base64.
     """
-    key = _strict_base64(secrets[0])
+    key = strict_base64(secrets[0])
     if not key:
         raise Malformed("a secret of Daily is base64, as the vendor shows it; this one is not")
     timestamp = str(int(now_s))
@@ -63,14 +63,14 @@ def _check(headers: Mapping[str, str], body: bytes, secrets: Iterable[str], now_
     signature_header, timestamp_header = next((pair for pair in _PAIRS if pair[0] in headers), ("", ""))
     if not signature_header:
         raise Unauthorized(f"missing signature: neither {SIGNATURE_HEADER} nor {PINLESS_SIGNATURE_HEADER} is there")
-    shown = _strict_base64(headers[signature_header])
+    shown = strict_base64(headers[signature_header])
     if shown is None:
         raise BadSignature(f"{signature_header} is not base64")
     timestamp = headers.get(timestamp_header, "")
     moment_s = seconds(timestamp)
     if moment_s is None:
         raise BadSignature(f"{timestamp_header} is not a time in seconds or milliseconds")
-    keys = [key for key in map(_strict_base64, secrets) if key]
+    keys = [key for key in map(strict_base64, secrets) if key]
     if not keys:
         raise BadSignature("no secret of this endpoint is base64, as the vendor shows them")
     if not fits_any(shown, (_digest(key, timestamp, body) for key in keys)):
@@ -82,12 +82,3 @@ def _check(headers: Mapping[str, str], body: bytes, secrets: Iterable[str], now_
 
 def _digest(key: bytes, timestamp: str, body: bytes) -> bytes:
     return hmac.digest(key, timestamp.encode() + b"." + body, hashlib.sha256)
-
-
-def _strict_base64(text: str) -> bytes | None:
-    """The bytes of standard, padded base64, written as an encoder writes it; else ``None``."""
-    try:
-        content = base64.b64decode(text, validate=True)
-    except ValueError:
-        return None
-    return content if base64.b64encode(content).decode() == text else None

@@ -16,7 +16,7 @@ import msgspec
 
 from receiver.errors import BadSignature, Unauthorized
 from receiver.vendors.base import Signature
-from receiver.vendors.signing import fits_any, strict_hex
+from receiver.vendors.signing import fits_any, strict_base64, strict_hex
 
 _DIGEST_BYTES = 32
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with
@@ -94,12 +94,8 @@ def sign_with(scheme: Scheme, body: bytes, secrets: Sequence[str], now_s: float)
 def _decoded(text: str, scheme: Scheme) -> bytes | None:
     if scheme.encoding == "hex":
         return strict_hex(text, _DIGEST_BYTES)
-    try:
-        digest = base64.b64decode(text, validate=True)
-    except ValueError:
-        return None
-    # What else Python would take for the same bytes is not what was agreed.
-    return digest if len(digest) == _DIGEST_BYTES and base64.b64encode(digest).decode() == text else None
+    digest = strict_base64(text)
+    return digest if digest is not None and len(digest) == _DIGEST_BYTES else None
 
 
 def _key_of(secret: str, scheme: Scheme) -> bytes | None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from receiver.events import Person
-from receiver.vendors.wire import require_shallow
+from receiver.vendors.wire import not_blank, require_shallow
 
 #: Texts that stand where nobody is named; they are left out everywhere.
 PLACEHOLDERS = frozenset({"", "Unknown", "NoSpeaker"})
@@ -11,7 +11,7 @@ PLACEHOLDERS = frozenset({"", "Unknown", "NoSpeaker"})
 
 def real(text: str | None) -> str | None:
     """``text``, or ``None`` where it is a placeholder or blank."""
-    return None if text is None or text in PLACEHOLDERS or text.isspace() else text
+    return None if text in PLACEHOLDERS else not_blank(text)
 
 
 def person(id_: str | None, name: str | None) -> Person | None:

@@ -21,8 +21,8 @@ from receiver.events import (
     VendorBody,
 )
 from receiver.record import Decoded
-from receiver.vendors.realtimekit.wire import real, seconds_between
-from receiver.vendors.wire import Delivery, require_shallow, timed_key, typed
+from receiver.vendors.realtimekit.wire import seconds_between
+from receiver.vendors.wire import Delivery, not_blank, require_shallow, timed_key, typed
 
 #: message name -> event type. A transcript that is not final is ``transcript.partial``.
 NAMES = {
@@ -143,7 +143,7 @@ def _started(data: _Data, delivery: Delivery, state: AgentState, name: str) -> D
     key = timed_key("agent", name, told.id, told.started_at) if told.id else None
     return delivery.decoded(
         "meeting.started",
-        MeetingInfo(session=real(told.id)),
+        MeetingInfo(session=not_blank(told.id)),
         subject=delivery.subject,
         timestamp=told.started_at,
         name=name,
@@ -159,7 +159,7 @@ def _ended(data: _Data, delivery: Delivery, state: AgentState, name: str) -> Dec
     key = timed_key("agent", name, session, told.ended_at) if session else None
     return delivery.decoded(
         "meeting.ended",
-        MeetingInfo(reason=real(data.reason), session=real(session)),
+        MeetingInfo(reason=not_blank(data.reason), session=not_blank(session)),
         subject=delivery.subject,
         timestamp=told.ended_at,
         name=name,
@@ -172,16 +172,16 @@ def _changed(data: _Data, delivery: Delivery, state: AgentState, name: str) -> D
     who = data.participant
     if who is None:
         return None
-    user_id, display_name = real(who.custom_participant_id), real(who.display_name)
+    user_id, display_name = not_blank(who.custom_participant_id), not_blank(who.display_name)
     reason = None
     if name == "participant.join":
         reason = "waitlisted" if who.waitlisted else None
-    elif not (real(who.participant_id) or user_id or display_name):
+    elif not (not_blank(who.participant_id) or user_id or display_name):
         reason = "kicked"
     change = ParticipantChange(
-        participant=Participant(id=real(who.peer_id), name=display_name, user_id=user_id),
+        participant=Participant(id=not_blank(who.peer_id), name=display_name, user_id=user_id),
         reason=reason,
-        session=real(state.session),
+        session=not_blank(state.session),
     )
     return delivery.decoded(NAMES[name], change, subject=delivery.subject, timestamp=None, name=name)
 
@@ -191,7 +191,7 @@ def _transcript(data: _Data, delivery: Delivery, state: AgentState, name: str) -
     if data.text is None:
         return None
     who = data.speaker or _Who()
-    speaker_id, speaker_name = real(who.peer_id) or real(who.participant_id), real(who.display_name)
+    speaker_id, speaker_name = not_blank(who.peer_id) or not_blank(who.participant_id), not_blank(who.display_name)
     final = data.is_final is not False
     start_s = seconds_between(state.started_at, data.started_at)
     end_s = seconds_between(state.started_at, data.ended_at)
@@ -201,7 +201,7 @@ def _transcript(data: _Data, delivery: Delivery, state: AgentState, name: str) -
         start_s=start_s,
         end_s=end_s,
         confidence=data.confidence or None,
-        session=real(state.session),
+        session=not_blank(state.session),
     )
     key = None
     if data.started_at or data.ended_at:
@@ -235,7 +235,7 @@ def _other(body: dict[str, Any], delivery: Delivery, state: AgentState, number_i
     event = delivery.event(
         number_id,
         "vendor.event",
-        VendorBody(body=body, session=real(state.session)),
+        VendorBody(body=body, session=not_blank(state.session)),
         subject=delivery.subject,
         timestamp=created_at if isinstance(created_at, str) else None,
         name=name if isinstance(name, str) else "",

@@ -15,8 +15,7 @@ import msgspec
 from receiver.errors import Malformed
 from receiver.events import parse_time
 from receiver.vendors.realtimekit.tracks import TrackFile, track_files
-from receiver.vendors.realtimekit.wire import real
-from receiver.vendors.wire import typed
+from receiver.vendors.wire import not_blank, typed
 
 __all__ = [
     "ChatLine",
@@ -116,12 +115,12 @@ def transcript_json(content: bytes) -> list[TranscriptLine]:
         lines.append(
             TranscriptLine(
                 text=told.sentence,
-                name=real(told.peerData.displayName),
+                name=not_blank(told.peerData.displayName),
                 start_ms=_milliseconds(told.startTime, f"$[{index}].startTime"),
                 end_ms=_milliseconds(told.endTime, f"$[{index}].endTime"),
-                peer_id=real(told.peerData.id),
-                user_id=real(told.peerData.userId),
-                custom_participant_id=real(told.peerData.cpi),
+                peer_id=not_blank(told.peerData.id),
+                user_id=not_blank(told.peerData.userId),
+                custom_participant_id=not_blank(told.peerData.cpi),
             )
         )
     return lines
@@ -183,24 +182,24 @@ def _transcript_row(cells: list[str], number: int) -> TranscriptLine:
         raise Malformed("the first cell is neither milliseconds nor a time", f"row {number}")
     return TranscriptLine(
         text=text,
-        name=real(name),
+        name=not_blank(name),
         start_ms=start_ms,
         time_ns=time_ns,
-        peer_id=real(peer_id),
-        user_id=real(user_id),
-        custom_participant_id=real(custom_participant_id),
+        peer_id=not_blank(peer_id),
+        user_id=not_blank(user_id),
+        custom_participant_id=not_blank(custom_participant_id),
     )
 
 
 def _chat_line(cells: dict[str, str]) -> ChatLine:
     return ChatLine(
         payload=cells["payload"],
-        kind=real(cells.get("payloadType")),
-        id=real(cells.get("id")),
-        participant_id=real(cells.get("participantId")),
-        session_id=real(cells.get("sessionId")),
-        meeting_id=real(cells.get("meetingId")),
-        name=real(cells.get("displayName")),
+        kind=not_blank(cells.get("payloadType")),
+        id=not_blank(cells.get("id")),
+        participant_id=not_blank(cells.get("participantId")),
+        session_id=not_blank(cells.get("sessionId")),
+        meeting_id=not_blank(cells.get("meetingId")),
+        name=not_blank(cells.get("displayName")),
         pinned=_flag(cells.get("pinned", "")),
         edited=_flag(cells.get("isEdited", "")),
         time_ns=parse_time(cells.get("createdAt", "")),
@@ -283,6 +282,6 @@ def _times(line: str, number: int) -> tuple[int, int]:
 def _cue(start_ms: int, end_ms: int, text: str, is_vtt: bool) -> Cue:
     text = unescape(text) if is_vtt else text
     name, found, said = text.partition(": ")
-    if not found or "\n" in name or not real(name):
+    if not found or "\n" in name or not not_blank(name):
         return Cue(start_ms=start_ms, end_ms=end_ms, text=text)
     return Cue(start_ms=start_ms, end_ms=end_ms, text=said, name=name)

@@ -9,7 +9,8 @@ import msgspec
 
 from receiver.events import Artifact, Data, RecordingStatus
 from receiver.vendors.realtimekit.tracks import TrackFile, track_files
-from receiver.vendors.realtimekit.wire import Number, moment, number, real, seconds_between
+from receiver.vendors.realtimekit.wire import Number, moment, number, seconds_between
+from receiver.vendors.wire import not_blank
 
 _STATUSES: dict[str, Any] = {
     "INVOKED": "requested",
@@ -63,7 +64,7 @@ def recording_meanings(told: Recording) -> list[Meaning]:
         return [Meaning("artifact.failed", Artifact(kind="recording", message=_stop_reason(told)))]
     if status not in _STATUSES:
         return []
-    data = RecordingStatus(status=_STATUSES[status], recording=real(told.id) or real(told.recordingId))
+    data = RecordingStatus(status=_STATUSES[status], recording=not_blank(told.id) or not_blank(told.recordingId))
     when = {"RECORDING": told.startedTime, "UPLOADING": told.stoppedTime}.get(status)
     return [Meaning("recording.status", data, when, once=False)]
 
@@ -74,7 +75,7 @@ def _uploaded(told: Recording) -> list[Meaning]:
     expires_at = moment(told.downloadUrlExpiry)
     whole = Artifact(
         kind="recording",
-        url=real(told.downloadUrl) if isinstance(told.downloadUrl, str) else None,
+        url=not_blank(told.downloadUrl) if isinstance(told.downloadUrl, str) else None,
         expires_at=expires_at,
         message=_stop_reason(told),
         duration_s=duration_s,
@@ -87,7 +88,7 @@ def _uploaded(told: Recording) -> list[Meaning]:
         found = [_of_track(file, expires_at) for file in files]
     else:
         found = [Meaning("artifact.ready", whole, part="recording")]
-    if audio_url := real(told.audioDownloadUrl):
+    if audio_url := not_blank(told.audioDownloadUrl):
         sound = Artifact(kind="audio", url=audio_url, expires_at=expires_at, duration_s=duration_s)
         found.append(Meaning("artifact.ready", sound, part="audio"))
     return found
@@ -105,4 +106,4 @@ def _duration_s(told: Recording) -> float | None:
 
 
 def _stop_reason(told: Recording) -> str | None:
-    return real(told.stopReason) if isinstance(told.stopReason, str) else None
+    return not_blank(told.stopReason) if isinstance(told.stopReason, str) else None

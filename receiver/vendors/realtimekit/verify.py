@@ -6,7 +6,6 @@ Source: RealtimeKit, webhooks; Dyte, webhook signatures (2026).
 """
 
 import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -18,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 
 from receiver.errors import BadSignature, ConfigError, Unauthorized
 from receiver.vendors.base import Signature
+from receiver.vendors.signing import strict_base64
 
 #: the first that is there counts
 SIGNATURE_HEADERS = ("rtk-signature", "dyte-signature")
@@ -40,7 +40,7 @@ def verify(headers: Mapping[str, str], body: bytes, *, secrets: Sequence[str], n
     keys = [key for key in map(_public_key, usable) if key is not None]
     if not keys:
         raise ConfigError("secrets: found no RSA public key, allowed: one in PEM")
-    shown = _strict_base64(headers[name])
+    shown = strict_base64(headers[name])
     if shown is None:
         raise BadSignature(f"{name} is not base64")
     if not any(_fits(key, shown, body) for key in keys):
@@ -74,15 +74,6 @@ def _public_key(pem: str) -> RSAPublicKey | None:
 
 def _pem(text: str) -> bytes:
     return text.replace("\\r", "").replace("\\n", "\n").strip().encode("utf-8", "surrogatepass")
-
-
-def _strict_base64(text: str) -> bytes | None:
-    """The bytes of base64 in its standard alphabet, written in the one way that there is; else ``None``."""
-    try:
-        shown = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    return shown if base64.b64encode(shown) == text.encode() else None
 
 
 def _fits(key: RSAPublicKey, signature: bytes, body: bytes) -> bool:

@@ -15,8 +15,8 @@ from receiver.errors import Malformed
 from receiver.events import Artifact, ArtifactKind, MeetingInfo, Participant, ParticipantChange, VendorBody
 from receiver.record import Decoded, Record
 from receiver.vendors.realtimekit.recording import Meaning, Recording, recording_meanings
-from receiver.vendors.realtimekit.wire import moment, real, seconds_between
-from receiver.vendors.wire import Delivery, delivery_of, read_object, require_shallow, timed_key, typed
+from receiver.vendors.realtimekit.wire import moment, seconds_between
+from receiver.vendors.wire import Delivery, delivery_of, not_blank, read_object, require_shallow, timed_key, typed
 
 #: a delivery's own id and that of the webhook's configuration; the older names behind the newer
 ID_HEADERS = ("rtk-uuid", "dyte-uuid")
@@ -89,8 +89,8 @@ def decode(record: Record) -> Decoded:
         told = typed(body, _Body)
         meanings = _MEANINGS[name](told)
         recording = told.recording or Recording()
-        subject = real(told.meeting.id) or real(told.meetingId) or real(recording.meetingId)
-        session = real(told.meeting.sessionId) or real(told.sessionId) or real(recording.roomUUID)
+        subject = not_blank(told.meeting.id) or not_blank(told.meetingId) or not_blank(recording.meetingId)
+        session = not_blank(told.meeting.sessionId) or not_blank(told.sessionId) or not_blank(recording.roomUUID)
     if not meanings:
         require_shallow(body)
         meanings = [Meaning("vendor.event", VendorBody(body=body), once=False)]
@@ -121,11 +121,11 @@ def _decoded(
 
 
 def _started(told: _Body) -> list[Meaning]:
-    return [Meaning("meeting.started", MeetingInfo(title=real(told.meeting.title)), told.meeting.startedAt)]
+    return [Meaning("meeting.started", MeetingInfo(title=not_blank(told.meeting.title)), told.meeting.startedAt)]
 
 
 def _ended(told: _Body) -> list[Meaning]:
-    data = MeetingInfo(title=real(told.meeting.title), reason=real(told.reason))
+    data = MeetingInfo(title=not_blank(told.meeting.title), reason=not_blank(told.reason))
     return [Meaning("meeting.ended", data, told.meeting.endedAt)]
 
 
@@ -146,8 +146,8 @@ def _left(told: _Body) -> list[Meaning]:
 
 
 def _participant(who: _Who) -> Participant:
-    user_id = real(who.customParticipantId) or real(who.clientSpecificId)
-    return Participant(id=real(who.peerId), name=real(who.userDisplayName), user_id=user_id)
+    user_id = not_blank(who.customParticipantId) or not_blank(who.clientSpecificId)
+    return Participant(id=not_blank(who.peerId), name=not_blank(who.userDisplayName), user_id=user_id)
 
 
 def _recording(told: _Body) -> list[Meaning]:
@@ -159,7 +159,7 @@ def _file(kind: ArtifactKind) -> Callable[[_Body], list[Meaning]]:
 
     def meanings(told: _Body) -> list[Meaning]:
         url, expiry = getattr(told, f"{kind}DownloadUrl"), getattr(told, f"{kind}DownloadUrlExpiry")
-        return [Meaning("artifact.ready", Artifact(kind=kind, url=real(url), expires_at=moment(expiry)))]
+        return [Meaning("artifact.ready", Artifact(kind=kind, url=not_blank(url), expires_at=moment(expiry)))]
 
     return meanings
 
@@ -187,4 +187,4 @@ def _text(body: dict[str, Any], *path: str) -> str | None:
     value: Any = body
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
-    return real(value) if isinstance(value, str) else None
+    return not_blank(value) if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""What RealtimeKit's bodies and messages share: empty texts, numbers that may be texts, times of two shapes.
+"""What RealtimeKit's bodies and messages share: numbers that may be texts, times of two shapes.
 
 Times are ``2026-06-03T10:00:00.000Z`` or ``2023-01-25 04:51:35.903816Z`` (RealtimeKit and Dyte webhook pages); both are
 read by ``receiver.events.parse_time``.
@@ -8,16 +8,12 @@ import re
 
 from receiver.errors import Malformed
 from receiver.events import format_time, parse_time
+from receiver.vendors.wire import not_blank
 
 Number = int | float | str
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 #: beyond, nothing that is counted here can be
 _MOST = 1e15
-
-
-def real(text: str | None) -> str | None:
-    """``text``, or ``None`` where it is empty or blank."""
-    return None if text is None or not text or text.isspace() else text
 
 
 def number(value: Number | None, at: str) -> float | int | None:
@@ -37,7 +33,7 @@ def number(value: Number | None, at: str) -> float | int | None:
 
 def moment(text: str | None) -> str | None:
     """A time as events write it, RFC 3339 in UTC; as it was told where it cannot be read."""
-    if real(text) is None or text is None:
+    if text is None or not_blank(text) is None:
         return None
     time_ns = parse_time(text)
     return text if time_ns is None else format_time(time_ns)
