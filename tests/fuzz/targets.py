@@ -16,7 +16,8 @@ from receiver.vendors import vendor_named
 from tests.fuzz import decoders, disk, edges, outward
 from tests.fuzz.http import http
 from tests.fuzz.promises import NOW_NS, record_of
-from tests.vendors.meetstream_wire import SAMPLES, frame, sample_messages
+from tests.vendors.meetstream_wire import SAMPLES, frame
+from tests.vendors.samples import messages_of
 
 CORPUS = Path(__file__).parent / "corpus"
 TARGETS: dict[str, Callable[[bytes], None]] = {
@@ -59,7 +60,7 @@ def _bodies() -> list[bytes]:
 
 
 def _messages() -> list[list[bytes | str]]:
-    return [sample_messages(path.parent) for path in sorted(SAMPLES.glob("*/channel.txt"))]
+    return [messages_of(path.parent) for path in sorted(SAMPLES.glob("*/channel.txt"))]
 
 
 def _texts() -> list[bytes]:

@@ -4,17 +4,14 @@ import base64
 import hashlib
 import hmac
 import json
-from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 
 from receiver.record import Decoded, Record
 from receiver.vendors import daily
+from tests.vendors.samples import NOW_NS
 
-SAMPLES = Path(__file__).parent.parent / "samples" / "daily"
-#: 2026-09-01T12:00:00Z
-NOW_NS = 1_788_264_000_000_000_000
 NOW_S = 1_788_264_000.0
 #: when the webhooks of these tests were sent: 2026-09-01T11:59:58.5Z
 SENT_S = 1_788_263_998.5

@@ -1,7 +1,6 @@
 """What the Meemo tests share: records, samples, and what fuzzing is made of."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -9,10 +8,8 @@ from hypothesis import strategies as st
 
 from receiver.record import Decoded, Record
 from receiver.vendors import meemo
+from tests.vendors.samples import NOW_NS
 
-SAMPLES = Path(__file__).parent.parent / "samples" / "meemo"
-#: 2026-09-01T12:00:00Z
-NOW_NS = 1_788_264_000_000_000_000
 #: for property tests: a busy machine is no failure
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

@@ -3,7 +3,6 @@
 import json
 import struct
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -12,10 +11,10 @@ from receiver.events import Event
 from receiver.record import Channel, Decoded, Record
 from receiver.vendors import meetstream
 from receiver.vendors.meetstream.stream import MeetStreamSession
+from tests.vendors.samples import NOW_NS
+from tests.vendors.samples import SAMPLES as ALL_SAMPLES
 
-SAMPLES = Path(__file__).parent.parent / "samples" / "meetstream"
-#: 2026-09-01T12:00:00Z
-NOW_NS = 1_788_264_000_000_000_000
+SAMPLES = ALL_SAMPLES / "meetstream"
 BOT = "0b3c1f5e-7c41-4a0e-9a55-2f1d8f6b7a10"
 READY = json.dumps({"type": "ready", "bot_id": BOT, "message": "ready"})
 #: for property tests: a busy machine is no failure
@@ -56,9 +55,3 @@ def socket(
 def play(session: MeetStreamSession, messages: Iterable[bytes | str], now_ns: int = NOW_NS) -> list[Event]:
     """The events of messages that arrive all at once."""
     return [event for message in messages for event in session.receive(message, now_ns).events]
-
-
-def sample_messages(folder: Path) -> list[bytes | str]:
-    """The messages of a socket's sample, in order."""
-    contents = ((path.suffix, path.read_bytes()) for path in sorted(folder.glob("message*")))
-    return [content if suffix == ".bin" else content.decode() for suffix, content in contents]

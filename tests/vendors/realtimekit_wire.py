@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -11,10 +10,8 @@ from receiver.events import Event
 from receiver.record import Decoded, Record
 from receiver.vendors import realtimekit
 from receiver.vendors.realtimekit.stream import RealtimeKitSession
+from tests.vendors.samples import NOW_NS
 
-SAMPLES = Path(__file__).parent.parent / "samples" / "realtimekit"
-#: 2026-09-01T12:00:00Z
-NOW_NS = 1_788_264_000_000_000_000
 MS = 1_000_000
 MEETING = "6f1d9c34-0b7e-4b43-9d55-3f0a8b1c2d4e"
 SESSION = "b8c5a0d2-91f3-4e6a-8c47-5d2e1f0a9b3c"
@@ -83,9 +80,3 @@ def socket(
 def play(session: RealtimeKitSession, messages: Iterable[bytes | str], now_ns: int = NOW_NS) -> list[Event]:
     """The events of messages that arrive all at once."""
     return [event for message in messages for event in session.receive(message, now_ns).events]
-
-
-def sample_messages(folder: Path) -> list[bytes | str]:
-    """The messages of a socket's sample, in order."""
-    contents = ((path.suffix, path.read_bytes()) for path in sorted(folder.glob("message*")))
-    return [content if suffix == ".bin" else content.decode() for suffix, content in contents]

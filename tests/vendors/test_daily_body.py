@@ -12,7 +12,8 @@ from receiver.errors import Malformed, ReceiverError
 from receiver.events import Artifact, Event, ParticipantChange, Transcript
 from receiver.record import Record
 from receiver.vendors import daily, decode_record
-from tests.vendors.daily_wire import NOW_NS, PATIENT, SENT_S, body_record, decode, envelope, opening
+from tests.vendors.daily_wire import PATIENT, SENT_S, body_record, decode, envelope, opening
+from tests.vendors.samples import NOW_NS
 
 ROOM_ID = "6cfc8e3b-96c9-4bd3-b9fb-b6b4a1c1a4ac"
 PERSON: dict[str, Any] = {

@@ -13,7 +13,8 @@ from receiver.events import Artifact, Data, MeetingInfo, format_time
 from receiver.vendors import meemo, vendor_named
 from receiver.vendors.meemo import Scheme
 from receiver.vendors.wire import MAX_DEPTH
-from tests.vendors.meemo_wire import HEADERS, NOW_NS, OBJECTS, PATIENT, decode, record
+from tests.vendors.meemo_wire import HEADERS, OBJECTS, PATIENT, decode, record
+from tests.vendors.samples import NOW_NS
 
 CREATED: dict[str, Any] = {
     "event_type": "meeting.created", "event_uuid": "evt_1", "organization_id": 12,

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from receiver.errors import Malformed, ReceiverError
 from receiver.events import BotStatus, Transcript
 from receiver.vendors.wire import MAX_DEPTH
-from tests.vendors.meetstream_wire import BOT, NOW_NS, PATIENT, decode, play, socket
+from tests.vendors.meetstream_wire import BOT, PATIENT, decode, play, socket
+from tests.vendors.samples import NOW_NS
 
 CALLBACK: dict[str, Any] = {
     "event": "bot.joining", "bot_event": "bot.joining", "bot_id": BOT, "bot_status": "Joining", "message": "m",

@@ -14,7 +14,8 @@ from receiver.events import AudioChunk, Event
 from receiver.record import Record, pack_frames
 from receiver.vendors import decode_record
 from receiver.vendors.meetstream.stream import MeetStreamSession
-from tests.vendors.meetstream_wire import BOT, NOW_NS, PATIENT, READY, SAMPLES, frame, play, sample_messages, socket
+from tests.vendors.meetstream_wire import BOT, PATIENT, READY, SAMPLES, frame, play, socket
+from tests.vendors.samples import NOW_NS, messages_of
 
 START = json.dumps({"type": "video_stream_start", "bot_id": BOT, "codec": "h264", "container": "fmp4", "width": 16})
 PING = json.dumps({"type": "video_latency_ping", "bot_id": BOT, "seq": 7, "sent_at_ms": 1_788_263_999_990})
@@ -175,7 +176,7 @@ def test_a_hint_stands_until_video_starts() -> None:
 def test_looking_at_a_message_changes_nothing_that_it_means() -> None:
     """The ingress looks first and receives then."""
     for folder in SAMPLES.glob("*__*"):
-        messages = sample_messages(folder)
+        messages = messages_of(folder)
         looked, plain = socket(), socket()
         for message in messages:
             looked.learn(message)

@@ -13,7 +13,8 @@ from receiver.events import ParticipantChange, Person, Transcript
 from receiver.record import Record
 from receiver.vendors import decode_record
 from receiver.vendors.realtimekit import connection_get, ping
-from tests.vendors.realtimekit_wire import MEETING, NOW_NS, PATIENT, SESSION, play, socket
+from tests.vendors.realtimekit_wire import MEETING, PATIENT, SESSION, play, socket
+from tests.vendors.samples import NOW_NS
 
 
 def message(name: str, data: Any = None) -> str:

@@ -12,18 +12,8 @@ from receiver.events import AudioChunk, Event, VideoChunk
 from receiver.record import Record, pack_frames
 from receiver.vendors import decode_record
 from receiver.vendors.realtimekit.stream import RealtimeKitSession
-from tests.vendors.realtimekit_wire import (
-    MEETING,
-    MS,
-    NOW_NS,
-    PATIENT,
-    SAMPLES,
-    packet,
-    pcm,
-    play,
-    sample_messages,
-    socket,
-)
+from tests.vendors.realtimekit_wire import MEETING, MS, PATIENT, packet, pcm, play, socket
+from tests.vendors.samples import NOW_NS, folders_of, messages_of
 
 #: 20 ms
 FRAMES = 960
@@ -301,8 +291,8 @@ def test_a_hint_outweighs_what_sound_looks_like() -> None:
 
 def test_looking_at_a_message_changes_nothing_that_it_means() -> None:
     """The ingress looks first and receives then."""
-    for folder in SAMPLES.glob("*__*"):
-        messages = sample_messages(folder)
+    for folder in folders_of("realtimekit"):
+        messages = messages_of(folder)
         looked, plain = socket(), socket()
         for message in messages:
             looked.learn(message)

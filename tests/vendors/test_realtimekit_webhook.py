@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from receiver.errors import Malformed, ReceiverError
 from receiver.events import Artifact, MeetingInfo, ParticipantChange
 from receiver.vendors.wire import MAX_DEPTH
-from tests.vendors.realtimekit_wire import MEETING, NOW_NS, PATIENT, SESSION, UUID, WEBHOOK, decode
+from tests.vendors.realtimekit_wire import MEETING, PATIENT, SESSION, UUID, WEBHOOK, decode
+from tests.vendors.samples import NOW_NS
 
 ROOM: dict[str, Any] = {
     "id": MEETING, "sessionId": SESSION, "title": "Weekly sync", "status": "LIVE",

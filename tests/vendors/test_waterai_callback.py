@@ -12,7 +12,8 @@ from receiver.errors import Malformed, ReceiverError
 from receiver.events import Artifact, MeetingInfo, format_time
 from receiver.vendors import vendor_named, waterai
 from receiver.vendors.wire import MAX_DEPTH
-from tests.vendors.waterai_wire import HEADERS, NOW_NS, OBJECTS, PATIENT, decode, record
+from tests.vendors.samples import NOW_NS
+from tests.vendors.waterai_wire import HEADERS, OBJECTS, PATIENT, decode, record
 
 ENDED: dict[str, Any] = {"event": "meeting.ended", "meeting_id": 789, "timestamp": "2026-08-20T09:35:00Z"}
 CANARY = "cAnArY7h3lph1s1s5ecret"
