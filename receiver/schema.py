@@ -67,6 +67,7 @@ def asyncapi() -> Schema:
     }
     operations["send_webhook"]["bindings"] = {"http": {"method": "POST", "bindingVersion": "0.3.0"}}
     schemas = definitions("#/components/schemas/")
+    bindings = {"$ref": "#/components/messageBindings/event"}
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -79,8 +80,10 @@ def asyncapi() -> Schema:
         "channels": channels,
         "operations": operations,
         "components": {
-            "messages": {name: _message(name, schemas[name]["description"]) for name in DATA_TYPES}
-            | {name: _live_message(name, schema) for name, schema in LIVE_MESSAGES.items()},
+            "messages": {
+                name: _message(name, schemas[name], STRUCTURED_TYPE, bindings=bindings) for name in DATA_TYPES
+            }
+            | {name: _message(name, schema, JSON_TYPE) for name, schema in LIVE_MESSAGES.items()},
             "messageBindings": {"event": _BINDINGS},
             "schemas": schemas | LIVE_MESSAGES,
         },
@@ -165,24 +168,14 @@ def _prose(docstring: str) -> str:
     return " ".join(docstring.split()).replace("``", "`")
 
 
-def _message(name: str, text: str) -> Schema:
-    return {
-        "name": name,
-        "title": name,
-        "summary": text,
-        "contentType": STRUCTURED_TYPE,
-        "payload": {"$ref": f"#/components/schemas/{name}"},
-        "bindings": {"$ref": "#/components/messageBindings/event"},
-    }
-
-
-def _live_message(name: str, schema: Schema) -> Schema:
+def _message(name: str, schema: Schema, content_type: str, **more: Schema) -> Schema:
     return {
         "name": name,
         "title": name,
         "summary": schema["description"],
-        "contentType": JSON_TYPE,
+        "contentType": content_type,
         "payload": {"$ref": f"#/components/schemas/{name}"},
+        **more,
     }
 
 
