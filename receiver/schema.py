@@ -80,9 +80,7 @@ def asyncapi() -> Schema:
         "channels": channels,
         "operations": operations,
         "components": {
-            "messages": {
-                name: _message(name, schemas[name], STRUCTURED_TYPE, bindings=bindings) for name in DATA_TYPES
-            }
+            "messages": {name: _message(name, schemas[name], STRUCTURED_TYPE, bindings=bindings) for name in DATA_TYPES}
             | {name: _message(name, schema, JSON_TYPE) for name, schema in LIVE_MESSAGES.items()},
             "messageBindings": {"event": _BINDINGS},
             "schemas": schemas | LIVE_MESSAGES,
