@@ -16,6 +16,10 @@ BotStatusName = Literal[
 ExitReason = Literal["left", "kicked", "not_admitted", "denied", "failed"]
 StreamChannel = Literal["audio", "video", "transcript", "control"]
 ArtifactKind = Literal["audio", "video", "transcript", "summary", "recording", "chat", "manifest", "livestream"]
+FetchedKind = Literal[
+    "audio", "video", "transcript", "summary", "recording", "chat", "detail", "participants", "timeline", "screenshots",
+    "streams",
+]  # fmt: skip
 
 
 class Data(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -23,6 +27,8 @@ class Data(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     attributes: dict[str, Any] | None = None
     session: str | None = None
+    #: nobody pushed it: it was found in the vendor's own record afterwards
+    reconciled: bool = False
 
     def without_secrets(self) -> "Data":
         """The same data as a sink without ``secrets = true`` gets it; this very object where it has none."""
@@ -174,6 +180,7 @@ class Artifact(Data, kw_only=True, omit_defaults=True):
     """``artifact.ready``, ``artifact.failed``, ``artifact.skipped``. ``url`` is a secret: it needs no password."""
 
     kind: ArtifactKind
+    id: str | None = None
     url: str | None = None
     expires_at: str | None = None
     message: str | None = None
@@ -183,6 +190,58 @@ class Artifact(Data, kw_only=True, omit_defaults=True):
     def without_secrets(self) -> "Data":
         clean = Data.without_secrets(self)
         return clean if self.url is None else msgspec.structs.replace(clean, url=None)
+
+
+class Segment(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A piece of a transcript that was made after the fact; seconds from its beginning."""
+
+    text: str
+    speaker: Person | None = None
+    start_s: float | None = None
+    end_s: float | None = None
+    language: str | None = None
+    confidence: float | None = None
+    words: list[Word] | None = None
+
+
+class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A chat message of a log; ``time``: RFC 3339."""
+
+    text: str
+    sender: Person | None = None
+    to: str | None = None
+    time: str | None = None
+
+
+class FetchedArtifact(Data, kw_only=True, omit_defaults=True):
+    """``artifact.fetched``: what a vendor's REST API gave when it was asked. ``url`` is a secret.
+
+    ``segments``: a transcript in order of time. ``text``: of a summary, or of a transcript that has no segments.
+    ``participants``: who was there, on the whole. ``body``: the vendor's own JSON where the keys above do not say it.
+    """
+
+    kind: FetchedKind
+    id: str | None = None
+    title: str | None = None
+    text: str | None = None
+    notes: str | None = None
+    keywords: list[str] | None = None
+    language: str | None = None
+    segments: list[Segment] | None = None
+    participants: list[Participant] | None = None
+    messages: list[Message] | None = None
+    url: str | None = None
+    expires_at: str | None = None
+    content_type: str | None = None
+    duration_s: float | None = None
+    size_bytes: int | None = None
+    body: dict[str, Any] | list[Any] | None = None
+
+    def without_secrets(self) -> "Data":
+        clean, body = Data.without_secrets(self), redact(self.body)
+        if self.url is None and body is self.body:
+            return clean
+        return msgspec.structs.replace(clean, url=None, body=body)
 
 
 class DataDeleted(Data, kw_only=True, omit_defaults=True):
@@ -231,6 +290,7 @@ DATA_TYPES: dict[str, type[Data]] = {
     "artifact.ready": Artifact,
     "artifact.failed": Artifact,
     "artifact.skipped": Artifact,
+    "artifact.fetched": FetchedArtifact,
     "data.deleted": DataDeleted,
     "control.message": ControlMessage,
     "vendor.event": VendorBody,

@@ -16,6 +16,11 @@
     │   ├── FrameTruncated     a length points past the end of the frame
     │   └── FrameInvalid       a frame of an unknown kind
     ├── Overloaded             others fill the memory or the places that there are: come back later
+    ├── VendorError            a vendor's REST API did not do what it was asked for; ``words`` are the vendor's own
+    │   ├── VendorUnreachable  no answer, or a passing trouble that outlasted every try
+    │   ├── VendorNotFound     the vendor knows no such thing, or not yet
+    │   ├── VendorPending      it will be there, and is not yet
+    │   └── VendorCannot       this vendor offers no such call; nothing was sent
     └── JournalUnavailable     the journal cannot take bytes now: come back later
         ├── DiskFull           the same, for want of space: then less is taken
         └── Shed               what space is left is kept for what weighs more
@@ -138,3 +143,46 @@ class DiskFull(JournalUnavailable):
 
 class Shed(JournalUnavailable):
     """The disk is nearly full, and what is left is kept for deliveries that weigh more."""
+
+
+class VendorError(ReceiverError):
+    """A vendor's REST API said no. ``vendor_status``: its HTTP status, 0 where there was no answer; ``words``: its own
+    words, without secrets."""
+
+    status = 502
+
+    def __init__(self, message: str, *, vendor_status: int = 0, words: str = "") -> None:
+        super().__init__(f"{message}: {words}" if words else message)
+        self.vendor_status = vendor_status
+        self.words = words
+
+
+class VendorUnreachable(VendorError):
+    """No answer, a 5xx or 429 that outlasted every try."""
+
+    status = 503
+    retryable = True
+
+
+class VendorNotFound(VendorError):
+    """404: no such thing, or not yet. Vendors seldom tell the two apart."""
+
+    status = 404
+    retryable = True
+
+
+class VendorPending(VendorError):
+    """What was asked for is being made. ``retry_after_s``: how long the vendor says to wait; 0: it does not say."""
+
+    status = 503
+    retryable = True
+
+    def __init__(self, message: str, *, vendor_status: int = 202, words: str = "", retry_after_s: float = 0.0) -> None:
+        super().__init__(message, vendor_status=vendor_status, words=words)
+        self.retry_after_s = retry_after_s
+
+
+class VendorCannot(VendorError):
+    """This vendor offers no such call."""
+
+    status = 400

@@ -27,11 +27,15 @@ from receiver.data import (
     Data,
     DataDeleted,
     ExitReason,
+    FetchedArtifact,
+    FetchedKind,
     MeetingInfo,
+    Message,
     Participant,
     ParticipantChange,
     Person,
     RecordingStatus,
+    Segment,
     StreamChannel,
     StreamClosed,
     StreamOpened,
@@ -58,11 +62,15 @@ __all__ = [
     "Encoder",
     "Event",
     "ExitReason",
+    "FetchedArtifact",
+    "FetchedKind",
     "MeetingInfo",
+    "Message",
     "Participant",
     "ParticipantChange",
     "Person",
     "RecordingStatus",
+    "Segment",
     "StreamChannel",
     "StreamClosed",
     "StreamOpened",
@@ -185,18 +193,22 @@ def format_sequence(sequence: int) -> str:
     return f"{sequence:020d}"
 
 
+_NOT_OF_MEDIA = ("attributes", "reconciled")
+
+
 @cache
 def media_attributes(kind: type[Data]) -> dict[str, tuple[str, str]]:
     """Attribute name -> field of media data and, for a speaker, the field within: ``ratehz`` -> ``("rate_hz", "")``.
 
-    The keys of ``kind`` without underscore. Custom attributes have no place: attributes of CloudEvents are scalars.
+    The keys of ``kind`` without underscore. Custom attributes have no place: attributes of CloudEvents are scalars. Nor
+    has ``reconciled``: sound is never found afterwards.
     """
     names: dict[str, tuple[str, str]] = {}
     for field in msgspec.structs.fields(kind):
         name = field.name.replace("_", "")
         if Person in (field.type, *get_args(field.type)):
             names.update({name + inner: (field.name, inner) for inner in Person.__struct_fields__})
-        elif field.name != "attributes":
+        elif field.name not in _NOT_OF_MEDIA:
             names[name] = (field.name, "")
     return names
 

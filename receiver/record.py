@@ -12,7 +12,7 @@ import msgspec
 from receiver.events import Event
 
 Kind = Literal["body", "text", "binary", "frames", "opened", "closed", "damaged"]
-Channel = Literal["", "http", "audio", "video", "transcript", "control"]
+Channel = Literal["", "http", "audio", "video", "transcript", "control", "rest"]
 
 _FRAME = struct.Struct("<IQ")  # length in bytes, arrival in nanoseconds since the epoch
 

@@ -19,6 +19,7 @@ from receiver.secretnames import SecretNames
 from receiver.sections import join, read_section, shown
 from receiver.settings_checks import check_journal, check_live, check_name, check_server, check_sinks
 from receiver.settings_sections import (
+    AccountSettings,
     AdminSettings,
     EndpointSettings,
     JournalSettings,
@@ -32,6 +33,8 @@ from receiver.settings_sections import (
 )
 
 __all__ = [
+    "Account",
+    "AccountSettings",
     "AdminSettings",
     "Endpoint",
     "EndpointSettings",
@@ -67,6 +70,7 @@ class _File(Section, kw_only=True, frozen=True, forbid_unknown_fields=True):
     meetings: MeetingsSettings = MeetingsSettings()
     readers: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     endpoints: dict[str, dict[str, dict[str, Any]]] = msgspec.field(default_factory=_default_endpoints)
+    accounts: dict[str, dict[str, dict[str, Any]]] = msgspec.field(default_factory=dict)
     sinks: dict[str, dict[str, Any]] = msgspec.field(default_factory=_default_sinks)
 
 
@@ -87,6 +91,22 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Endpoint({self.vendor}/{self.name}, {len(self.tokens)} tokens, {len(self.secrets)} secrets)"
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """A vendor's REST API with its secret resolved. ``repr`` does not show it. ``base_url`` empty: the vendor's own."""
+
+    vendor: str
+    name: str
+    key: str = ""
+    id: str = ""
+    base_url: str = ""
+    fetch: tuple[str, ...] = ()
+    reconcile: bool = False
+    give_up_s: float = 3600.0
+
+    def __repr__(self) -> str:
+        return f"Account({self.vendor}/{self.name})"
 
 
 class Reader(msgspec.Struct, frozen=True, kw_only=True):
@@ -116,6 +136,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     live: LiveSettings = LiveSettings()
     meetings: MeetingsSettings = MeetingsSettings()
     readers: tuple[Reader, ...] = ()
+    accounts: tuple[Account, ...] = ()
 
     def __repr__(self) -> str:
         return f"Settings({self.data_dir}, {self.endpoints}, sinks {', '.join(self.sinks)})"
@@ -166,6 +187,7 @@ def from_dict(
     names = SecretNames(environ, base, secret_problems)
     check_server(file.server, problems)
     endpoints = _endpoints(file, names, problems, need_secrets=need_secrets)
+    accounts = _accounts(file, names, problems)
     check_journal(file.journal, problems)
     check_sinks(file.sinks, problems)
     check_live(file.live, problems)
@@ -189,6 +211,7 @@ def from_dict(
         live=file.live,
         meetings=file.meetings,
         readers=tuple(readers),
+        accounts=tuple(accounts),
     )
 
 
@@ -228,6 +251,41 @@ def _endpoints(file: _File, names: SecretNames, problems: list[str], *, need_sec
                 )
             found.append(
                 Endpoint(vendor=vendor, name=name, tokens=tokens, secrets=secrets, auto_token=auto, key_url=one.key_url)
+            )
+    return found
+
+
+def _accounts(file: _File, names: SecretNames, problems: list[str]) -> list[Account]:
+    found = []
+    for vendor, named in file.accounts.items():
+        for name, keys in named.items():
+            section = join(join("accounts", vendor), name)
+            one = read_section(keys, AccountSettings, section, problems) or AccountSettings()
+            if name not in file.endpoints.get(vendor, {}):
+                problems.append(
+                    f"{section}: found no endpoint of this name, allowed accounts that belong to one: add"
+                    f" [{join(join('endpoints', vendor), name)}]"
+                )
+            if one.key_env and one.key_file:
+                problems.append(f"{section}.key_file: found beside {section}.key_env, allowed one of the two")
+            keys_found = names.values(section, "key", [one.key_env], [one.key_file])
+            if not (one.key_env or one.key_file):
+                problems.append(f"{section}: found no key, allowed key_env or key_file")
+            if one.base_url and not _is_safe_url(one.base_url):
+                problems.append(
+                    f"{section}.base_url: found {shown('', one.base_url)}, allowed an https:// URL: the key goes there"
+                )
+            found.append(
+                Account(
+                    vendor=vendor,
+                    name=name,
+                    key=keys_found[0] if keys_found else "",
+                    id=one.id,
+                    base_url=one.base_url,
+                    fetch=tuple(dict.fromkeys(one.fetch)),
+                    reconcile=one.reconcile,
+                    give_up_s=one.give_up_s,
+                )
             )
     return found
 

@@ -104,6 +104,30 @@ class EndpointSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields
     open: bool = False
 
 
+FetchKind = Literal[
+    "audio", "video", "transcript", "summary", "recording", "chat", "detail", "participants", "timeline", "screenshots",
+    "streams",
+]  # fmt: skip
+
+
+class AccountSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """``[accounts.VENDOR.NAME]``: the vendor's REST API, for what comes in at the endpoint of the same name."""
+
+    #: environment variable, or file relative to the config's folder, that holds the API key or client secret
+    key_env: str = ""
+    key_file: str = ""
+    #: what goes with the key: Meemo's client id, RealtimeKit's ACCOUNT_ID/APP_ID
+    id: str = ""
+    #: in place of the vendor's own
+    base_url: str = ""
+    #: fetched by itself once it is announced, or once the bot or meeting has ended
+    fetch: list[FetchKind] = []
+    #: once it has ended, compare with the vendor's own record and journal what was missed
+    reconcile: bool = False
+    #: what has not come after this time is given up
+    give_up_s: Seconds = 3600.0
+
+
 class AdminSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """``[admin]``: who may send commands to bots over HTTP."""
 

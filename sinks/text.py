@@ -17,6 +17,7 @@ from receiver.events import (
     Data,
     DataDeleted,
     Event,
+    FetchedArtifact,
     MeetingInfo,
     ParticipantChange,
     Person,
@@ -142,6 +143,11 @@ def _closed(data: StreamClosed, _: Event) -> str:
     return f"{data.channel} stream closed{_remark(data.connection, code, clean, *volume)}"
 
 
+def _fetched(data: FetchedArtifact, event: Event) -> str:
+    counts = ((data.segments, "segments"), (data.participants, "participants"), (data.messages, "messages"))
+    return f"{data.kind} {_verb(event)}{_remark(*(_count(len(found), what) for found, what in counts if found))}"
+
+
 def _artifact(data: Artifact, event: Event) -> str:
     size = _count(data.size_bytes, "bytes")
     url = f" {data.url}" if data.url else ""
@@ -176,6 +182,7 @@ _DESCRIBE: dict[type[Data], Callable[[Any, Event], str]] = {
     StreamOpened: _opened,
     StreamClosed: _closed,
     Artifact: _artifact,
+    FetchedArtifact: _fetched,
     DataDeleted: _deleted,
     ControlMessage: _control,
     VendorBody: _vendor,

@@ -67,7 +67,12 @@ RULES = (
     Rule(
         "receiver.simulator",
         never=("receiver.vendors", "receiver.record", "receiver.events", "receiver.journal", "receiver.delivery",
-               "receiver.ingress", "receiver.live", "receiver.app", "sinks"),
+               "receiver.ingress", "receiver.live", "receiver.app", "receiver.rest", "sinks"),
+    ),
+    Rule(
+        "receiver.rest",
+        ours=("receiver.errors", "receiver.redaction", "receiver.rest", "receiver.settings"),
+        never=("websockets",),
     ),
     Rule("sinks", ours=("receiver.audio", "receiver.errors", "receiver.events", "sinks")),
 )  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 
 from receiver.plugins import make_sinks, sink_class
 from receiver.settings import (
+    AccountSettings,
     AdminSettings,
     EndpointSettings,
     JournalSettings,
@@ -51,6 +52,7 @@ def defaults_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
         (WRITTEN["live"], LiveSettings),
         (WRITTEN["readers"]["dashboard"], ReaderSettings),
         (WRITTEN["endpoints"]["meetstream"]["default"], EndpointSettings),
+        (WRITTEN["accounts"]["meetstream"]["default"], AccountSettings),
     ],
 )
 def test_each_section_has_every_key_with_its_real_default(written: dict[str, Any], kind: type[msgspec.Struct]) -> None:
@@ -85,7 +87,10 @@ def test_the_reference_changes_nothing() -> None:
 def test_what_is_off_works_when_switched_on() -> None:
     """Uncommented by the rule that the file states, everything loads and every sink can be made."""
     readers = {name: keys | {"token": "auto"} for name, keys in WRITTEN["readers"].items()}  # one has to be chosen
-    assert sorted(make_sinks(from_dict(WRITTEN | {"readers": readers}, {}))) == sorted(SINK_KINDS)
+    account = WRITTEN["accounts"]["meetstream"]["default"] | {"key_env": "MEETSTREAM_API_KEY"}  # so has the key
+    accounts = {"meetstream": {"default": account}}
+    settings = from_dict(WRITTEN | {"readers": readers, "accounts": accounts}, {"MEETSTREAM_API_KEY": "key-4711"})
+    assert sorted(make_sinks(settings)) == sorted(SINK_KINDS)
 
 
 def test_every_key_of_the_reference_is_explained() -> None:

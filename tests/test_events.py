@@ -24,11 +24,14 @@ from receiver.events import (
     Data,
     DataDeleted,
     Event,
+    FetchedArtifact,
     MeetingInfo,
+    Message,
     Participant,
     ParticipantChange,
     Person,
     RecordingStatus,
+    Segment,
     StreamClosed,
     StreamOpened,
     Transcript,
@@ -48,7 +51,7 @@ from tests.test_redaction import CANARY, JSON_VALUES, SIGNED_URLS, planted
 
 PCM = bytes(range(256)) * 3
 ADA = Person(id="p-1", name="Ada Löwe")
-EXTRA: dict[str, Any] = {"attributes": {"team": "a", "n": [1, None]}, "session": "s-1"}
+EXTRA: dict[str, Any] = {"attributes": {"team": "a", "n": [1, None]}, "session": "s-1", "reconciled": True}
 WORD = Word(text="hi", formatted_text="Hi", start_s=0.5, end_s=0.75, confidence=0.5, final=True, speaker=ADA)
 #: data with every key, by class
 FULL: dict[type[Data], Data] = {
@@ -81,8 +84,18 @@ FULL: dict[type[Data], Data] = {
             channel="video", connection="c-1", code=1006, clean=False, messages=7, bytes=900, duration_s=3.5, **EXTRA
         ),
         Artifact(
-            kind="video", url=SIGNED_URLS["Azure"], expires_at="2026-11-21T10:00:00Z", message="ready", duration_s=60.0,
-            size_bytes=1000, **EXTRA,
+            kind="video", id="v-1", url=SIGNED_URLS["Azure"], expires_at="2026-11-21T10:00:00Z", message="ready",
+            duration_s=60.0, size_bytes=1000, **EXTRA,
+        ),
+        FetchedArtifact(
+            kind="transcript", id="t-1", title="Weekly", text="hi there", notes="none", keywords=["hi"], language="en",
+            segments=[
+                Segment(text="hi", speaker=ADA, start_s=0.5, end_s=1.0, language="en", confidence=0.9, words=[WORD])
+            ],
+            participants=[Participant(id="p-1", name="Ada")],
+            messages=[Message(text="hello", sender=ADA, to="all", time="2026-11-21T10:00:00Z")],
+            url=SIGNED_URLS["Azure"], expires_at="2026-11-21T10:00:00Z", content_type="text/vtt", duration_s=60.0,
+            size_bytes=1000, body={"id": 7}, **EXTRA,
         ),
         DataDeleted(objects=0, ok=False, **EXTRA),
         ControlMessage(command="usermsg", text="hi", speaker=ADA, **EXTRA),
@@ -396,7 +409,7 @@ def test_texts_lose_their_secrets(type_: str, data: Data) -> None:
     assert data.without_secrets().without_secrets() == data.without_secrets()
 
 
-@pytest.mark.parametrize("kind", [kind for kind in FULL if kind is not Artifact])
+@pytest.mark.parametrize("kind", [kind for kind in FULL if kind not in (Artifact, FetchedArtifact)])
 def test_data_without_secrets_are_themselves(kind: type[Data]) -> None:
     """Nothing is copied where nothing is taken out."""
     assert FULL[kind].without_secrets() is FULL[kind]

@@ -7,6 +7,7 @@ from receiver.events import Data, Event, StreamClosed, StreamOpened
 from receiver.record import Decoded, Record, unpack_frames
 from receiver.vendors import daily, meemo, meetstream, realtimekit, waterai
 from receiver.vendors.base import Vendor
+from receiver.vendors.replies import REST
 
 VENDORS: tuple[Vendor, ...] = (meetstream, realtimekit, daily, waterai, meemo)
 _BY_NAME = {vendor.NAME: vendor for vendor in VENDORS}
@@ -29,7 +30,7 @@ def decode_record(record: Record) -> Decoded:
         raise Malformed(f"the journal's disk has spoilt it: {record.reason}")
     vendor = vendor_named(record.vendor)
     if record.kind == "body":
-        return vendor.decode(record)
+        return vendor.decode_reply(record) if record.channel == REST else vendor.decode(record)
     session = vendor.session(record)
     if record.kind == "frames":
         events: list[Event] = []

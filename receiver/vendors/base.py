@@ -68,5 +68,12 @@ class Vendor(Protocol):
     def decode(self, record: Record) -> Decoded:
         """Events of one HTTP body. Raises ``Malformed``."""
 
+    def decode_reply(self, record: Record) -> Decoded:
+        """Events of an answer of the vendor's REST API, of the call ``replies.call_of(record)``. Raises ``Malformed``.
+
+        Of the vendor's own record of what happened: only what ``replies.seen_of(record)`` does not have, marked
+        ``reconciled``.
+        """
+
     def session(self, record: Record) -> Session:
         """A session with the endpoint, connection, channel and subject of ``record``, restored from its ``state``."""

@@ -25,8 +25,22 @@ _ID_BYTES = 16
 
 def read_object(payload: bytes) -> dict[str, Any]:
     """The JSON object that ``payload`` holds. Raises ``Malformed`` on anything else."""
+    value = _read(payload)
+    if not isinstance(value, dict):
+        raise Malformed("expected a JSON object", "$")
+    return value
+
+
+def read_json(payload: bytes) -> Any:
+    """The JSON value that ``payload`` holds, not nested too deeply. Raises ``Malformed``."""
+    value = _read(payload)
+    require_shallow(value)
+    return value
+
+
+def _read(payload: bytes) -> Any:
     try:
-        value = msgspec.json.decode(payload)
+        return msgspec.json.decode(payload)
     except UnicodeDecodeError:
         raise _not_utf8(payload) from None
     except msgspec.ValidationError as error:
@@ -37,9 +51,6 @@ def read_object(payload: bytes) -> dict[str, Any]:
         raise Malformed(_BYTE.sub("", str(error)), where) from None
     except RecursionError:
         raise Malformed("JSON is nested too deeply", "$") from None
-    if not isinstance(value, dict):
-        raise Malformed("expected a JSON object", "$")
-    return value
 
 
 def typed(value: dict[str, Any], shape: type[T], at: str = "$") -> T:

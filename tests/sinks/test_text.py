@@ -30,6 +30,7 @@ EXPECTED = {
     "artifact.ready": "recording ready (12.0 s, 1000 bytes)",
     "artifact.failed": "transcript failed (no speech)",
     "artifact.skipped": "summary skipped",
+    "artifact.fetched": "transcript fetched (2 segments)",
     "data.deleted": "data deleted (3 objects)",
     "control.message": "control usermsg by Ada: stop",
     "vendor.event": "vendor event ? (event, secret_payload)",

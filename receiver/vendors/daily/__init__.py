@@ -13,6 +13,7 @@ from receiver.vendors.daily.body import PINLESS, WEBHOOKS, decode
 from receiver.vendors.daily.ping import PING_BYTES, is_ping
 from receiver.vendors.daily.transcription import NAME as _LIVE_TEXT
 from receiver.vendors.daily.verify import sign, verify
+from receiver.vendors.replies import passed_on as decode_reply
 from receiver.vendors.texts import TextSession
 
 NAME = "daily"
@@ -31,4 +32,4 @@ def session(record: Record) -> Session:
     return TextSession(record, decode)
 
 
-__all__ = ["EVENT_TYPES", "NAME", "PING_BYTES", "decode", "is_ping", "session", "sign", "verify"]
+__all__ = ["EVENT_TYPES", "NAME", "PING_BYTES", "decode", "decode_reply", "is_ping", "session", "sign", "verify"]

@@ -7,6 +7,7 @@ answers. Pure: no asyncio, socket, clock or file.
 from receiver.vendors.base import no_ping
 from receiver.vendors.meemo.callback import EVENT_TYPES, decode, decode_with, session
 from receiver.vendors.meemo.verify import Scheme, sign, sign_with, verify, verify_with
+from receiver.vendors.replies import passed_on as decode_reply
 
 NAME = "meemo"
 PING_BYTES, is_ping = 0, no_ping
@@ -17,6 +18,7 @@ __all__ = [
     "PING_BYTES",
     "Scheme",
     "decode",
+    "decode_reply",
     "decode_with",
     "is_ping",
     "session",

@@ -14,6 +14,7 @@ from receiver.vendors.meetstream.control import COMMANDS
 from receiver.vendors.meetstream.participant import CHANGES
 from receiver.vendors.meetstream.stream import session
 from receiver.vendors.meetstream.verify import sign, verify
+from receiver.vendors.replies import passed_on as decode_reply
 
 NAME = "meetstream"
 
@@ -28,4 +29,4 @@ EVENT_TYPES: Mapping[str, str] = {
 
 PING_BYTES, is_ping = 0, no_ping
 
-__all__ = ["EVENT_TYPES", "NAME", "PING_BYTES", "decode", "is_ping", "session", "sign", "verify"]
+__all__ = ["EVENT_TYPES", "NAME", "PING_BYTES", "decode", "decode_reply", "is_ping", "session", "sign", "verify"]

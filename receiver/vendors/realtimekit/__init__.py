@@ -13,6 +13,7 @@ from receiver.vendors.realtimekit.agent import connection_get, ping
 from receiver.vendors.realtimekit.stream import session
 from receiver.vendors.realtimekit.verify import verify
 from receiver.vendors.realtimekit.webhook import decode
+from receiver.vendors.replies import passed_on as decode_reply
 
 NAME = "realtimekit"
 PING_BYTES, is_ping = 0, no_ping
@@ -22,5 +23,6 @@ EVENT_TYPES: Mapping[str, str] = {**webhook.NAMES, **agent.NAMES}
 
 # ``sign`` stays in its module: it needs the vendor's private key, which no installation has.
 __all__ = [
-    "EVENT_TYPES", "NAME", "PING_BYTES", "connection_get", "decode", "is_ping", "ping", "session", "verify",
+    "EVENT_TYPES", "NAME", "PING_BYTES", "connection_get", "decode", "decode_reply", "is_ping", "ping", "session",
+    "verify",
 ]  # fmt: skip

@@ -5,9 +5,10 @@ file.
 """
 
 from receiver.vendors.base import no_ping
+from receiver.vendors.replies import passed_on as decode_reply
 from receiver.vendors.waterai.callback import EVENT_TYPES, decode, session, verify
 
 NAME = "waterai"
 PING_BYTES, is_ping = 0, no_ping
 
-__all__ = ["EVENT_TYPES", "NAME", "PING_BYTES", "decode", "is_ping", "session", "verify"]
+__all__ = ["EVENT_TYPES", "NAME", "PING_BYTES", "decode", "decode_reply", "is_ping", "session", "verify"]

@@ -1,0 +1,101 @@
+"""Answers of vendors' REST APIs as deliveries: what was asked, what was known before, and the event of what came.
+
+Such a record is of kind ``body`` and channel ``rest``; a header of our own names the call; ``state`` holds what was
+known of the subject where the answer is only to tell what was missed.
+"""
+
+import hashlib
+
+import msgspec
+
+from receiver.errors import Malformed
+from receiver.events import Data, Event, FetchedArtifact
+from receiver.record import Decoded, Record
+from receiver.vendors.wire import read_json
+
+REST = "rest"
+CALL_HEADER = "receiver-call"
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What had come of a subject when its vendor's own record was asked for.
+
+    ``statuses``: of ``bot.status``, with the vendor's event names. ``joined`` and ``left``: ids and names of
+    participants, ids first. ``artifacts``: ``kind/outcome``, such as ``audio/ready``.
+    """
+
+    statuses: frozenset[str] = frozenset()
+    joined: frozenset[str] = frozenset()
+    left: frozenset[str] = frozenset()
+    artifacts: frozenset[str] = frozenset()
+
+
+def reply_record(
+    vendor: str, endpoint: str, call: str, body: bytes, *, subject: str, content_type: str, now_ns: int,
+    seen: Seen | None = None,
+) -> Record:  # fmt: skip
+    """A record of what ``call`` answered."""
+    return Record(
+        vendor=vendor,
+        endpoint=endpoint,
+        kind="body",
+        channel=REST,
+        payload=body,
+        received_ns=now_ns,
+        subject=subject,
+        headers=((CALL_HEADER, call), ("content-type", content_type)),
+        state=b"" if seen is None else msgspec.json.encode(_sorted(seen)),
+    )
+
+
+def call_of(record: Record) -> str:
+    """The call that ``record`` is the answer to. Raises ``Malformed`` where it is none."""
+    for name, value in record.headers:
+        if name == CALL_HEADER:
+            return value
+    raise Malformed("a record of a REST answer names no call", f"header {CALL_HEADER}")
+
+
+def seen_of(record: Record) -> Seen | None:
+    """What was known before; ``None``: the answer is passed on as it is."""
+    return msgspec.json.decode(record.state, type=Seen) if record.state else None
+
+
+def reply_key(record: Record) -> bytes:
+    """The idempotency key of an answer: the same answer to the same call, about the same subject, is a repeat."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in (b"rest", call_of(record).encode(), record.subject.encode(), record.state, record.payload):
+        digest.update(len(part).to_bytes(8, "little") + part)
+    return digest.digest()
+
+
+def reply_event(record: Record, data: Data, *, type_: str = "artifact.fetched", time_ns: int = 0, suffix: str = "",
+                vendorevent: str = "", subject: str = "") -> Event:  # fmt: skip
+    """One event of an answer. ``suffix`` tells the events of one answer apart; ``time_ns`` 0: when it arrived."""
+    identity = reply_key(record).hex()
+    return Event(
+        id=f"{identity}/{suffix}" if suffix else identity,
+        source=f"/{record.vendor}/{record.endpoint}",
+        type=type_,
+        subject=subject or record.subject,
+        time_ns=time_ns or record.received_ns,
+        received_ns=record.received_ns,
+        vendorevent=vendorevent,
+        data=data,
+        raw=record.payload,
+    )
+
+
+def reply(record: Record, events: list[Event]) -> Decoded:
+    """The events of an answer with its key."""
+    return Decoded(events, reply_key(record))
+
+
+def passed_on(record: Record) -> Decoded:
+    """An answer as it is, in one event with its body."""
+    return reply(record, [reply_event(record, FetchedArtifact(kind="detail", body=read_json(record.payload)))])
+
+
+def _sorted(seen: Seen) -> dict[str, list[str]]:
+    """The same sets give the same bytes."""
+    return {name: sorted(getattr(seen, name)) for name in seen.__struct_fields__}
