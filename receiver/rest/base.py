@@ -100,6 +100,8 @@ class VendorApi:
     OPENING: ClassVar[str] = ""
     #: what ``fetch`` gets, the first ones first
     KINDS: ClassVar[tuple[str, ...]] = ()
+    #: vendor event name -> kinds that can be fetched from then on, beside what is announced as an artifact
+    HINTS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     #: whether there is a record of the vendor's own to compare with
     RECONCILES: ClassVar[bool] = False
 
