@@ -24,6 +24,7 @@ from receiver.ingress.doors import Doors
 from receiver.ingress.guard import Guard
 from receiver.ingress.http import Deliveries
 from receiver.ingress.intake import Intake, Outcome, Takes, hand_to
+from receiver.ingress.lean import Lean
 from receiver.ingress.limits import Attempts, Budget
 from receiver.ingress.ops import Ops, Reloaded
 from receiver.ingress.orders import Orders
@@ -62,7 +63,8 @@ class Receiver:
         self.settings = settings = with_auto_tokens(settings)
         self.ledger = Ledger()
         self.engine = Engine(settings, sinks, self.ledger)
-        self.doors = Doors(settings.server.max_connections, settings.server.head_timeout_s)
+        server = settings.server
+        self.doors = Doors(server.max_connections, server.head_timeout_s, server.idle_timeout_s)
         #: what ``POST /api/reload`` does; whoever runs the server sets it
         self.on_reload: Callable[[bool], Awaitable[Reloaded]] = _cannot_reload
         self._tls = tls_context(settings)
@@ -117,6 +119,7 @@ class Receiver:
         self.doors.close()
         await self.live.stop(GOING_AWAY, _HALT_S)
         await self.sockets.close_all(GOING_AWAY)
+        await self.doors.finish(max(_LEAST_DRAIN_S, deadline_s - loop.time()))
         await self._runner.cleanup()
         await self.engine.stop(max(_LEAST_DRAIN_S, deadline_s - loop.time()))
         await self._stack.aclose()
@@ -239,7 +242,8 @@ class Receiver:
             ),
             reload=lambda restart: self.on_reload(restart),
         )
-        self._front = Front(deliveries, sockets, ops)
+        self._front = front = Front(deliveries, sockets, ops)
+        self.doors.lean = Lean(deliveries, lambda: front.leaving)
         attempts = Attempts(server.max_bad_tokens_per_minute)
         return build_app(self._front, self.doors, attempts, server.max_body_bytes, self.live.add_to)
 

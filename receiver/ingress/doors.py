@@ -1,7 +1,6 @@
 """Connections before they are requests: how many may be open, and how long one may take to say what it wants.
 
-Stands between the event loop and aiohttp's protocol and passes everything on; nothing here reads what is sent, the
-bytes of a head that does not end are counted.
+Nothing here reads what is sent; ``receiver.ingress.door`` has what belongs to one connection.
 """
 
 import asyncio
@@ -10,25 +9,20 @@ import os
 import resource
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import cast
 
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from receiver.ingress.door import Door
+from receiver.ingress.lean import Lean
+
 log = structlog.get_logger()
 _BACKLOG = 1024
 #: descriptors for the journal, sinks and files, which connections cannot have
 _OWN_FILES = 256
-#: of one request's head; aiohttp limits its lines, and all of them together would be a megabyte for each connection
-_MOST_HEAD_BYTES = 64 << 10
-_HEAD_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n"
-    b"Content-Type: application/json\r\nContent-Length: 55\r\n\r\n"
-    b'{"error":"the head of a request is larger than 64 KiB"}'
-)
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\n"
     b"Content-Type: application/json\r\nContent-Length: 32\r\n\r\n"
@@ -39,8 +33,9 @@ _FULL = (
 class Doors:
     """Counts the open connections of a server. ``open`` and ``turned_away`` are for reading."""
 
-    def __init__(self, most: int, head_timeout_s: float) -> None:
-        """``most``: new connections beyond are told 503. ``head_timeout_s`` 0: heads may take for ever."""
+    def __init__(self, most: int, head_timeout_s: float, idle_timeout_s: float = 150.0) -> None:
+        """``most``: new connections beyond are told 503. ``head_timeout_s`` 0: heads may take for ever.
+        ``idle_timeout_s``: a connection that has delivered, and says nothing more for so long, is closed."""
         self.open = 0
         self.turned_away = 0
         #: set while no connection is open
@@ -49,7 +44,13 @@ class Doors:
         self._listeners: list[asyncio.Server] = []
         self._most = max(1, min(most, _raise_open_files() - _OWN_FILES))
         self._head_timeout_s = head_timeout_s
+        self._idle_timeout_s = idle_timeout_s
         self._headless: dict[asyncio.BaseProtocol, asyncio.TimerHandle] = {}
+        #: takes deliveries the short way; ``None``: all go to aiohttp
+        self.lean: Lean | None = None
+        #: connections that aiohttp knows nothing of, so far
+        self.own: set[Door] = set()
+        self._sweep: asyncio.TimerHandle | None = None
         self._said_full = False
         logging.getLogger("aiohttp.server").addFilter(_not_about_broken_http)
         logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)  # its warnings quote what a stranger sent
@@ -62,7 +63,7 @@ class Doors:
         handshake_s = self._head_timeout_s if tls is not None and self._head_timeout_s else None
         create = partial(
             loop.create_server,
-            lambda: _Door(self, server),
+            lambda: Door(self, server),
             ssl=tls,
             backlog=_BACKLOG,
             ssl_handshake_timeout=handshake_s,
@@ -110,6 +111,32 @@ class Doors:
             loop = asyncio.get_running_loop()
             self._headless[protocol] = loop.call_later(self._head_timeout_s, transport.abort)
 
+    def hand_over(self, door: asyncio.BaseProtocol, inner: asyncio.BaseProtocol, transport: asyncio.Transport) -> None:
+        """The head that is awaited is for ``inner`` from now on: with the time that is left, or with all of it."""
+        if (timer := self._headless.pop(door, None)) is not None:
+            self._headless[inner] = timer
+        else:
+            self.expect_head(inner, transport)
+
+    async def finish(self, limit_s: float) -> None:
+        """Answer what is under way the short way, and close the connections that aiohttp knows nothing of."""
+        if under_way := [end for door in list(self.own) if (end := door.finish()) is not None]:
+            await asyncio.wait(under_way, timeout=limit_s)
+
+    def sweep(self) -> None:
+        """Close those of them that have been silent for too long, now and then."""
+        if self._sweep is None:
+            loop = asyncio.get_running_loop()
+            self._sweep = loop.call_later(max(0.05, self._idle_timeout_s / 10), self._swept)
+
+    def _swept(self) -> None:
+        self._sweep = None
+        before_s = asyncio.get_running_loop().time() - self._idle_timeout_s
+        for door in list(self.own):
+            door.close_if_idle(before_s)
+        if self.own:
+            self.sweep()
+
     def leave(self, protocol: asyncio.BaseProtocol) -> None:
         """A connection is gone."""
         self.open -= 1
@@ -117,62 +144,6 @@ class Doors:
             self.empty.set()
         self._said_full = self._said_full and self.open * 10 > self._most * 9
         self.head_seen(protocol)
-
-
-class _Door(asyncio.Protocol):
-    """One connection; aiohttp's protocol is made only for one that gets in."""
-
-    __slots__ = ("_doors", "_head_bytes", "_inner", "_server", "_wire", "on_data")
-
-    def __init__(self, doors: Doors, server: web.Server) -> None:
-        self._doors = doors
-        self._server = server
-        self._inner: asyncio.Protocol | None = None
-        self._head_bytes = 0
-        #: told how many bytes came, behind those who got them
-        self.on_data: Callable[[int], None] | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        wire = cast(asyncio.Transport, transport)
-        if self._doors.enter(wire):
-            self._wire = wire
-            self._inner = self._server()
-            self._inner.connection_made(wire)
-            self._doors.expect_head(self._inner, wire)
-
-    def data_received(self, data: bytes) -> None:
-        inner = self._inner
-        if inner is None:
-            return
-        inner.data_received(data)
-        if self.on_data is not None:
-            self.on_data(len(data))
-            return
-        waiter = getattr(inner, "_waiter", None)  # aiohttp's, for the next request: not done while a head is incomplete
-        if waiter is None or waiter.done():
-            self._head_bytes = 0
-        else:
-            self._head_bytes += len(data)
-            if self._head_bytes > _MOST_HEAD_BYTES and not self._wire.is_closing():
-                self._wire.write(_HEAD_TOO_LARGE)
-                self._wire.close()
-
-    def eof_received(self) -> bool | None:
-        return self._inner.eof_received() if self._inner is not None else None
-
-    def pause_writing(self) -> None:
-        if self._inner is not None:
-            self._inner.pause_writing()
-
-    def resume_writing(self) -> None:
-        if self._inner is not None:
-            self._inner.resume_writing()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._inner is not None:
-            inner, self._inner = self._inner, None
-            self._doors.leave(inner)
-            inner.connection_lost(exc)
 
 
 def _not_about_broken_http(record: logging.LogRecord) -> bool:

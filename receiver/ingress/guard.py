@@ -36,10 +36,13 @@ class Guard:
     """Knows the endpoints. Raises ``NotFound`` and ``Unauthorized`` with a sentence that gives nothing away."""
 
     def __init__(self, endpoints: Iterable[Endpoint]) -> None:
+        #: goes up when what was found out before does not hold any more
+        self.generation = 0
         self.use(endpoints)
 
     def use(self, endpoints: Iterable[Endpoint]) -> None:
         """Know these endpoints from now on. Sockets that are open stay open."""
+        self.generation += 1
         self._endpoints = {(one.vendor, one.name): one for one in endpoints}
         self._tokens = {key: tuple(token.encode() for token in one.tokens) for key, one in self._endpoints.items()}
 

@@ -30,8 +30,32 @@ class Outcome(msgspec.Struct, frozen=True):
 _ACCEPTED, _DUPLICATE = Outcome("accepted"), Outcome("duplicate")
 
 
+class Begun:
+    """A delivery that was given to the journal: once ``safe`` has ended, ``settle`` tells what became of it."""
+
+    __slots__ = ("_book", "_decoded", "_intake", "_outcome", "safe")
+
+    def __init__(
+        self, intake: "Intake", safe: "asyncio.Future[None]", outcome: Outcome, decoded: Decoded, book: Book
+    ) -> None:
+        self.safe = safe
+        self._intake, self._outcome, self._decoded, self._book = intake, outcome, decoded, book
+
+    def settle(self) -> Outcome:
+        """Count it, either way. Raises ``JournalUnavailable``."""
+        if (problem := self.safe.exception()) is not None:
+            self._intake.count_failed(problem, self._decoded, self._book)
+            raise problem
+        self._intake.settle(self._outcome, self._decoded, self._book)
+        return self._outcome
+
+
 class Takes(Protocol):
     """Who makes deliveries safe: this process's journal, or another process's that has taken over."""
+
+    def begin(self, record: Record, book: Book) -> Begun | None:
+        """Begin to make ``record`` safe, if that can be done at once; ``None``: nothing was done and nothing counted,
+        ``room`` and ``accept`` are to be asked."""
 
     async def room(self) -> None:
         """Return when there is room for one more."""
@@ -61,6 +85,17 @@ class Intake:
         """Return when the journal has room for one more delivery."""
         await self.journal.room()
 
+    def begin(self, record: Record, book: Book) -> Begun | None:
+        """Decode ``record`` and give it to the journal, where nothing speaks against it."""
+        if not self.journal.has_room() or self.shedding.kinds:
+            return None
+        try:
+            decoded = self._decode(record)
+            safe, outcome = self.submit(record, decoded, book)
+        except Exception:  # whatever it is: it happens again to `accept`, which has an answer to it
+            return None
+        return Begun(self, safe, outcome, decoded, book)
+
     async def accept(self, record: Record, book: Book) -> Outcome:
         """Decode ``record`` and make it safe. Returns when it is on disk; raises ``JournalUnavailable``."""
         try:
@@ -71,8 +106,7 @@ class Intake:
             safe, outcome = self.submit(record, decoded, book)
             await asyncio.shield(safe)
         except JournalUnavailable as problem:
-            book.failed += 1
-            self.shedding.failed(problem, kind_of(decoded.events))
+            self.count_failed(problem, decoded, book)
             raise
         self.settle(outcome, decoded, book)
         return outcome
@@ -117,6 +151,12 @@ class Intake:
             "delivery.quarantined", endpoint=f"{record.vendor}/{record.endpoint}", sequence=record.seq, reason=reason
         )
         return Outcome("quarantined", reason)
+
+    def count_failed(self, problem: BaseException, decoded: Decoded, book: Book) -> None:
+        """Count what could not be made safe."""
+        book.failed += 1
+        if isinstance(problem, JournalUnavailable):
+            self.shedding.failed(problem, kind_of(decoded.events))
 
     @staticmethod
     def settle(outcome: Outcome, decoded: Decoded, book: Book) -> None:

@@ -57,11 +57,21 @@ class Budget:
     @contextmanager
     def hold(self) -> Iterator[Hold]:
         """A share that begins empty and is given back at the end."""
-        hold = Hold(self)
+        hold = self.share()
         try:
             yield hold
         finally:
-            self.held_bytes -= hold.bytes
+            self.give_back(hold)
+
+    def share(self) -> Hold:
+        """A share that begins empty, to be given back."""
+        return Hold(self)
+
+    def give_back(self, hold: Hold) -> None:
+        """The end of a share; those who wait for room are looked at."""
+        self.held_bytes -= hold.bytes
+        hold.bytes = 0
+        if self._waiting:
             for waiter, (other, more_bytes) in list(self._waiting.items()):
                 if not waiter.done() and self._fits(other, more_bytes):
                     self._give(other, more_bytes)

@@ -3,17 +3,16 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import orjson
 from aiohttp import HttpVersion11, web
 
 from receiver.errors import NotFound, Overloaded, ReceiverError, TooManyAttempts, Unauthorized
+from receiver.ingress.answers import RETRY_AFTER_S, sentence
 from receiver.ingress.doors import Doors
 from receiver.ingress.http import Deliveries
 from receiver.ingress.limits import Attempts
 from receiver.ingress.ops import Ops
 from receiver.ingress.websocket import Sockets
 
-_RETRY_AFTER_S = "5"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -101,7 +100,7 @@ def build_app(
 
 
 def _answer(error: ReceiverError) -> web.Response:
-    headers = {"Retry-After": _RETRY_AFTER_S} if error.retryable else {}
+    headers = {"Retry-After": RETRY_AFTER_S} if error.retryable else {}
     response = _sentence(str(error), error.status, headers)
     if isinstance(error, (Unauthorized, TooManyAttempts, NotFound)):
         response.force_close()  # a stranger's connection is not kept for him
@@ -109,6 +108,4 @@ def _answer(error: ReceiverError) -> web.Response:
 
 
 def _sentence(text: str, status: int, headers: dict[str, str]) -> web.Response:
-    text = text.encode(errors="replace").decode()  # what a stranger sent may be quoted in it
-    body = orjson.dumps({"error": text}, option=orjson.OPT_APPEND_NEWLINE)
-    return web.Response(body=body, status=status, headers={"Content-Type": "application/json", **headers})
+    return web.Response(body=sentence(text), status=status, headers={"Content-Type": "application/json", **headers})

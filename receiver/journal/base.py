@@ -22,6 +22,9 @@ class Journal(Protocol):
         """Number ``record`` and hand it to the writer. The future ends when it is on disk (lane ``media``: written,
         synced by time), or raises ``JournalUnavailable``. Do not cancel it: shield it."""
 
+    def has_room(self, lane: str = EVENTS) -> bool:
+        """Whether ``room`` would return at once."""
+
     async def room(self, lane: str = EVENTS) -> None:
         """Return when the lane has room for more: what a socket awaits before it reads on."""
 

@@ -61,7 +61,10 @@ class Lane(Shelf):
         super().__init__(name, folder, chained=chained)
         self._limits = limits
         self._changed = changed
-        self._queue: queue.SimpleQueue[_Item | str | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[_Item] | str | None] = queue.SimpleQueue()
+        #: what this turn of the loop has brought: handed over as one, since the writer's wake-up costs both threads more
+        #: than a record does
+        self._fresh: list[_Item] = []
         self._pending: deque[int] = deque()
         self._pending_bytes = 0
         self._memory = Room(limits.pending_bytes)
@@ -91,8 +94,15 @@ class Lane(Shelf):
         self._idle.clear()
         self._pending_bytes += len(record.payload)
         self._memory.bytes += memory_bytes(record)
-        self._queue.put((record, future))
+        if not self._fresh:
+            self._loop.call_soon(self._hand_over)
+        self._fresh.append((record, future))
         return future
+
+    @property
+    def has_room(self) -> bool:
+        """Whether ``room`` would return at once."""
+        return self._memory.free
 
     async def room(self) -> None:
         """Return when what waits for the writer takes less memory than ``pending_bytes``, in order of asking."""
@@ -119,10 +129,16 @@ class Lane(Shelf):
 
     async def close(self) -> None:
         """Commit what waits, fold the WAL, end the threads."""
+        self._hand_over()
         self._queue.put(_CLOSE)
         await asyncio.to_thread(self._thread.join)
         for closer in self._closers:
             await asyncio.to_thread(closer.join)
+
+    def _hand_over(self) -> None:
+        if self._fresh:
+            self._queue.put(self._fresh)
+            self._fresh = []
 
     def _committed(self, group: list[_Item], error: str | None, full: bool) -> None:
         self.error, self.full = error, full
@@ -173,8 +189,8 @@ class Lane(Shelf):
             return None
         if isinstance(first, str):
             return []
-        group = [first]
-        size = len(first[0].payload)
+        group = first
+        size = sum(len(record.payload) for record, _ in group)
         while len(group) < _GROUP_RECORDS and size < _GROUP_BYTES:
             try:
                 item = self._queue.get_nowait()
@@ -185,8 +201,8 @@ class Lane(Shelf):
                 break
             if isinstance(item, str):
                 continue
-            group.append(item)
-            size += len(item[0].payload)
+            group += item
+            size += sum(len(record.payload) for record, _ in item)
         return group
 
     def _commit_somewhere(self, records: list[Record]) -> None:

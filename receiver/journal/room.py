@@ -21,9 +21,14 @@ class Room:
         self._again: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
+    @property
+    def free(self) -> bool:
+        """Whether nobody has to wait."""
+        return self.bytes <= self._most_bytes and not self._waiting
+
     async def wait(self) -> None:
         """Return when less than ``most_bytes`` are in there, in order of asking."""
-        if self.bytes > self._most_bytes or self._waiting:
+        if not self.free:
             waiter: asyncio.Future[None] = self._loop.create_future()
             self._waiting.append(waiter)
             try:

@@ -75,6 +75,9 @@ class SqliteJournal:
                 event.sequence = first + offset
         return self.lanes[lane].submit(record)
 
+    def has_room(self, lane: str = EVENTS) -> bool:
+        return self.lanes[lane].has_room
+
     async def room(self, lane: str = EVENTS) -> None:
         await self.lanes[lane].room()
 

@@ -1,0 +1,219 @@
+"""The short way of a vendor's POST: from the bytes of a connection to the journal and back, without a task.
+
+Only what cannot be read in two ways goes here: HTTP/1.1, plain headers, a body whose one length is told and which is
+there as a whole, for an endpoint that needs no more than a token or a signature by a secret of ours. Everything else,
+and whatever goes wrong before a delivery is given to the journal, is left as it is for aiohttp's handler to take or
+refuse, so that limits and error answers exist once.
+"""
+
+import re
+import time
+from asyncio import Future
+from collections.abc import Callable
+from email.utils import formatdate
+from functools import partial
+from typing import Protocol
+
+import structlog
+from aiohttp.http import SERVER_SOFTWARE
+from yarl import URL
+
+from receiver.errors import JournalUnavailable, NotFound, Unauthorized
+from receiver.ingress.answers import ACCEPTED, RETRY_AFTER_S, sentence
+from receiver.ingress.guard import Target
+from receiver.ingress.http import Deliveries, is_kept
+from receiver.ingress.intake import Begun, Outcome
+from receiver.ingress.limits import Hold
+from receiver.record import Record
+from receiver.vendors import vendor_named
+
+log = structlog.get_logger()
+#: longest head and body together
+MOST_BYTES = 64 << 10
+#: what a connection sends when it sends a delivery in the plainest form. A target with an empty or dotted segment, and
+#: values with control characters or a continued line, are none of it
+_HEAD = re.compile(
+    rb"POST ((?:/(?!\.)[A-Za-z0-9._~%:@!$&'()*+,;=-]+)+(?:\?[!-~]*)?) HTTP/1\.1\r\n"
+    rb"((?:[A-Za-z0-9!#$%&'*+.^_`|~-]+:[\t -~\x80-\xff]*\r\n)+)\r\n"
+)
+_DIGITS = re.compile(rb"[0-9]{1,9}")
+#: these change how a request is read or answered
+_ODD = frozenset({
+    "transfer-encoding", "content-encoding", "expect", "upgrade", "te", "trailer", "connection", "proxy-connection",
+    "keep-alive", "http2-settings",
+})  # fmt: skip
+_KEEP_ALIVE = (b"keep-alive", b"Keep-Alive")
+_MOST_NAMES, _MOST_TARGETS = 1024, 4096
+_LONGEST_NAME = 128
+
+
+class Waits(Protocol):
+    """A connection that waits for an answer to what it sent."""
+
+    def answer(self, data: bytes) -> None:
+        """Send ``data``: the request is done."""
+
+
+class Name:
+    """What a header of this name means here."""
+
+    __slots__ = ("kept", "lower", "role")
+
+    def __init__(self, lower: str) -> None:
+        self.lower = lower
+        #: whether the journal keeps it
+        self.kept = is_kept(lower, inflated=True)
+        self.role = (
+            "length" if lower == "content-length"
+            else "host" if lower == "host"
+            else "authorization" if lower == "authorization"
+            else "odd" if lower in _ODD
+            else ""
+        )  # fmt: skip
+
+
+class Lean:
+    """``offer`` what a connection has sent. One object for all connections of a server."""
+
+    def __init__(self, deliveries: Deliveries, leaving: Callable[[], bool]) -> None:
+        """``leaving``: whether answers are the last of their connection, which is not told here."""
+        self._deliveries = deliveries
+        self._leaving = leaving
+        self._names: dict[bytes, Name] = {}
+        self._targets: dict[tuple[bytes, str | None], Target] = {}
+        self._generation = -1
+        self._answers: dict[str, bytes] = {}
+        self._second = 0
+
+    def offer(self, data: bytes, waits: Waits) -> int:
+        """How many bytes of ``data`` were taken: ``waits`` gets its answer later. 0: none, they are for others.
+        Negative: so many bytes of the body are still to come, offer them together."""
+        head = _HEAD.match(data)
+        if head is None or self._leaving():
+            return 0
+        length = host = -1
+        authorization: str | None = None
+        kept: list[tuple[str, str]] = []
+        shown: list[tuple[str, str]] = []
+        names = self._names
+        for line in head[2].split(b"\r\n")[:-1]:
+            raw, _, value = line.partition(b":")
+            name = names.get(raw) or self._learn(raw)
+            value = value.strip(b" \t")
+            if name.role:
+                if name.role == "length":
+                    if length >= 0 or not _DIGITS.fullmatch(value):
+                        return 0
+                    length = int(value)
+                elif name.role == "host":
+                    host += 1
+                elif name.role == "authorization":
+                    if authorization is not None:
+                        return 0
+                    authorization = value.decode("utf-8", "surrogateescape")
+                elif name.lower != "connection" or value not in _KEEP_ALIVE:
+                    return 0
+            text = value.decode("utf-8", "surrogateescape")
+            shown.append((name.lower, text))
+            if name.kept:
+                kept.append((name.lower, text))
+        start = head.end()
+        end = start + length
+        if length <= 0 or host != 0 or end > MOST_BYTES:
+            return 0
+        target = self._target(head[1], authorization)
+        if target is None or length <= vendor_named(target.endpoint.vendor).PING_BYTES:
+            return 0
+        if len(data) < end:
+            return len(data) - end
+        return end if self._begin(target, data[start:end], tuple(kept), shown, waits) else 0
+
+    def _begin(
+        self, target: Target, body: bytes, kept: tuple[tuple[str, str], ...], shown: list[tuple[str, str]], waits: Waits
+    ) -> bool:
+        """Give a delivery to the journal; whether that could be done at once."""
+        deliveries, endpoint = self._deliveries, target.endpoint
+        received_ns = time.time_ns()
+        if endpoint.signed and not deliveries.signed_at_once(target, shown, body, received_ns):
+            return False
+        hold = deliveries.budget.share()
+        if not deliveries.budget.take_at_once(hold, len(body)):
+            return False
+        record = Record(
+            vendor=endpoint.vendor,
+            endpoint=endpoint.name,
+            kind="body",
+            channel="http",
+            payload=body,
+            received_ns=received_ns,
+            subject=target.subject,
+            headers=kept,
+        )
+        book = deliveries.book(endpoint)
+        begun = deliveries.intake.begin(record, book)
+        if begun is None:
+            deliveries.budget.give_back(hold)
+            return False
+        book.received += 1
+        book.bytes += len(body)
+        begun.safe.add_done_callback(partial(self._end, begun, hold, waits))
+        return True
+
+    def _end(self, begun: Begun, hold: Hold, waits: Waits, _: "Future[None]") -> None:
+        self._deliveries.budget.give_back(hold)
+        try:
+            outcome = begun.settle()
+        except JournalUnavailable as problem:
+            body = sentence(str(problem))
+            waits.answer(self._head(problem.status, "Service Unavailable", len(body), RETRY_AFTER_S) + body)
+        else:
+            waits.answer(self._answer(outcome))
+
+    def _answer(self, outcome: Outcome) -> bytes:
+        second = int(time.time())
+        if second != self._second:
+            self._second = second
+            self._answers.clear()
+        answer = self._answers.get(outcome.fate)
+        if answer is None:
+            body = ACCEPTED[outcome.fate]
+            answer = self._answers[outcome.fate] = self._head(200, "OK", len(body)) + body
+        return answer
+
+    def _head(self, status: int, reason: str, length: int, retry_after_s: str = "") -> bytes:
+        """The head that aiohttp would write."""
+        retry = f"Retry-After: {retry_after_s}\r\n" if retry_after_s else ""
+        return (
+            f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\n{retry}Content-Length: {length}\r\n"
+            f"Date: {formatdate(usegmt=True)}\r\nServer: {SERVER_SOFTWARE}\r\n\r\n"
+        ).encode()
+
+    def _target(self, raw: bytes, authorization: str | None) -> Target | None:
+        """Whom a request is for, if it may deliver there without more being known of it than its head."""
+        guard = self._deliveries.guard
+        if self._generation != guard.generation:
+            self._generation = guard.generation
+            self._targets.clear()
+        key = raw, authorization
+        if (target := self._targets.get(key)) is not None:
+            return target
+        url = URL(raw.decode(), encoded=True)
+        try:
+            target = guard.target(url.raw_path, url.query, authorization)
+        except (NotFound, Unauthorized):
+            return None
+        if not target.authorized and not target.endpoint.signed:
+            return None
+        if target.authorized:
+            if len(self._targets) >= _MOST_TARGETS:
+                self._targets.clear()
+            self._targets[key] = target
+        return target
+
+    def _learn(self, raw: bytes) -> Name:
+        name = Name(raw.decode().lower())
+        if len(raw) <= _LONGEST_NAME:
+            if len(self._names) >= _MOST_NAMES:
+                self._names.clear()
+            self._names[raw] = name
+        return name
