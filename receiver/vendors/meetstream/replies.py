@@ -180,8 +180,8 @@ def _captions(payload: bytes) -> FetchedArtifact:
 def _summary(value: Any, record: Record) -> FetchedArtifact:
     """The same shape as ``detail``; where in it the text lies is not documented."""
     details = details_of(value)
-    text = details.get("summary") or details.get("Summary")
-    told = not_blank(text) if isinstance(text, str) else None
+    texts = (item for key, item in details.items() if "summary" in key.lower() and isinstance(item, str))
+    told = next(filter(None, map(not_blank, texts)), None)
     return FetchedArtifact(kind="summary", text=told, body=None if told and len(details) == 1 else _without_echo(value))
 
 
