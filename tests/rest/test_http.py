@@ -265,7 +265,8 @@ class _Thing(msgspec.Struct):
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        (b'{"id": 5}', r"\$\.id"), (b'{"id": "a", "sizes": [1, "x"]}', r"\$\.sizes\[1\]"), (b"{}", "`id`"), (b"[]", "object"),
+        (b'{"id": 5}', r"\$\.id"), (b'{"id": "a", "sizes": [1, "x"]}', r"\$\.sizes\[1\]"),
+        (b"{}", "`id`"), (b"[]", "object"),
         (b"", "malformed|truncated"), (b'{"id": "a"', "malformed|truncated"), (b"<html>", "malformed"),
         (b'{"id": "\xff"}', "not as documented"), (b'{"id":"a","new":' + b"[" * 100_000, "deep|malformed|truncated"),
     ],

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, get_args
 
 import aiohttp
 import msgspec
@@ -12,12 +12,14 @@ from aiohttp import web
 from structlog.testing import capture_logs
 
 from receiver.errors import VendorCannot, VendorError, VendorNotFound, VendorPending, VendorUnreachable
+from receiver.events import FetchedKind
 from receiver.rest.base import Account, Fetched, Hints, Wiring
 from receiver.rest.http import Tries
 from receiver.rest.meetstream import MeetStreamApi, MeetStreamOptions
 from receiver.rest.meetstream.options import Provider, Zoom
 from receiver.rest.meetstream.wiring import create_body
 from receiver.simulator.meetstream_cloud import MeetStreamCloud
+from receiver.vendors import meetstream
 
 KEY = "ms_live_4711abcdef"
 LINK = "https://meet.google.com/abc-defg-hij"
@@ -84,6 +86,13 @@ async def finished(cloud: MeetStreamCloud, api: MeetStreamApi, **fields: Any) ->
     bot_id = (await api.create_bot(body(**fields))).bot_id
     await cloud.idle()
     return bot_id
+
+
+def test_what_is_announced_is_what_the_vendor_tells() -> None:
+    """Hints are MeetStream's event names; kinds are those that the contract and the config know."""
+    assert set(MeetStreamApi.HINTS) <= set(meetstream.EVENT_TYPES)
+    assert set(MeetStreamApi.KINDS) <= set(get_args(FetchedKind))
+    assert {kind for kinds in MeetStreamApi.HINTS.values() for kind in kinds} <= set(MeetStreamApi.KINDS)
 
 
 # Creating
@@ -263,7 +272,7 @@ async def test_create_tells_the_bot_and_what_to_show() -> None:
 
 async def test_a_transcript_that_comes_after_the_call_has_an_id_from_the_start() -> None:
     """``transcript_id``: with a post-call provider; null with a streaming one."""
-    post_call = {"recording_config": {"transcript": {"provider": {"deepgram": {}}}}}
+    post_call: dict[str, Any] = {"recording_config": {"transcript": {"provider": {"deepgram": {}}}}}
     async with service() as (_, api):
         assert (await api.create_bot(body(**post_call))).transcript_id
         assert (await api.create_bot(body())).transcript_id is None
@@ -501,8 +510,7 @@ async def in_meeting() -> AsyncIterator[tuple[MeetStreamCloud, MeetStreamApi, st
         if what == "bot.recording":
             recording.set()
 
-    async with service(speed=0.0, progress=watch) as (cloud, api):
-        cloud.speed = 20.0
+    async with service(speed=2.0, progress=watch) as (cloud, api):
         bot_id = (await api.create_bot(body())).bot_id
         await asyncio.wait_for(recording.wait(), 20)
         yield cloud, api, bot_id
@@ -659,7 +667,7 @@ async def test_a_summary_is_what_a_workflow_makes() -> None:
 
 async def test_streams_are_what_there_is_of_two_kinds() -> None:
     """404 for one of them leaves the other; for both it is told."""
-    missing = (404, {"message": "none"}, {})
+    missing: tuple[int, Any, dict[str, str]] = (404, {"message": "none"}, {})
     async with answering(missing, (200, {"participants": []}, {}), missing, missing) as (api, _):
         assert [one.call for one in await api.fetch("streams", "b1", Hints())] == ["get_recording_streams"]
         with pytest.raises(VendorNotFound):

@@ -142,7 +142,7 @@ class MeetStreamCalls(VendorApi):
     async def transcript(self, transcript_id: str) -> list[TranscriptSegment]:
         """GET ``/transcript/{id}/get_transcript``: an array; some answers have it below ``message``."""
         reply = await self.transcript_reply(transcript_id, raw=False)
-        told = reply.json(Any)
+        told: Any = reply.json(Any)
         if isinstance(told, dict):
             told = next((told[key] for key in ("message", "transcript") if isinstance(told.get(key), list)), None)
         try:
