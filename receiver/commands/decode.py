@@ -1,4 +1,4 @@
-"""``receiver decode``: the events of captured bodies or messages, without a server or config.
+"""``receiver decode``: the events of captured bodies, messages or REST answers, without a server or config.
 
 Reads files, asks the vendor module, prints. What a payload means is the vendor module's business.
 """
@@ -17,6 +17,7 @@ from receiver.events import Event
 from receiver.record import Record
 from receiver.vendors import VENDORS, vendor_named
 from receiver.vendors.base import Session, Vendor
+from receiver.vendors.replies import reply_record
 
 EXIT_MALFORMED = 65
 EXIT_NO_INPUT = 66
@@ -34,6 +35,8 @@ examples:
         the messages of one socket in order: .json, .txt and each line of .jsonl are text, all else is binary
   receiver decode --vendor meetstream --header 'X-MeetStream-Signature: sha256=…' --secret whsec_… body.json
         checks the signature too (never its age: a captured body is old)
+  receiver decode --vendor meetstream --call get_transcript --subject BOT_ID answer.json
+        what a captured answer of the vendor's REST API means; the call goes by the last part of its path
 
 exit status: 0 fine; 65 malformed input (events of what came before it are printed); 66 a file cannot be read;
 77 a signature is wrong or missing (nothing is printed)
@@ -52,13 +55,20 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     """Add the command's parser."""
     parser = subparsers.add_parser(
         "decode",
-        help="print the events of captured bodies or messages",
-        description="Print the events of captured bodies or messages, one JSON object a line.",
+        help="print the events of captured bodies, messages or REST answers",
+        description="Print the events of captured bodies, messages or REST answers, one JSON object a line.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--vendor", required=True, choices=[vendor.NAME for vendor in VENDORS], help="who sent it")
-    parser.add_argument("--channel", choices=_CHANNELS, help="the files are this socket's messages, not HTTP bodies")
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--channel", choices=_CHANNELS, help="the files are this socket's messages, not HTTP bodies")
+    kinds.add_argument(
+        "--call", type=_call, metavar="NAME", help="the files are answers of the vendor's REST API to this call"
+    )
+    parser.add_argument(
+        "--subject", default="", metavar="ID", help="with --call: the bot or meeting that was asked about"
+    )
     parser.add_argument(
         "--header", action="append", default=[], type=_header, metavar="'NAME: VALUE'",
         help="a header of the HTTP bodies; repeatable",
@@ -79,11 +89,14 @@ def run(args: argparse.Namespace) -> int:
         return _complain(f"{_shown(str(error.filename))}: {error.strerror}", EXIT_NO_INPUT)
     vendor = vendor_named(args.vendor)
     try:
-        if args.secret and not args.channel:
+        if args.secret and not (args.channel or args.call):
             headers = _headers(args.header)
             for item in inputs:
                 _verify(vendor, item, headers, args.secret)
-        decode = _messages(vendor, args.channel) if args.channel else _bodies(vendor, args.header)
+        if args.call:
+            decode = _answers(vendor, args.call, args.subject)
+        else:
+            decode = _messages(vendor, args.channel) if args.channel else _bodies(vendor, args.header)
         _print(event for item in inputs for event in _decoded(decode, item))
     except Malformed as error:
         return _complain(str(error), EXIT_MALFORMED)
@@ -100,6 +113,17 @@ def _bodies(vendor: Vendor, headers: list[tuple[str, str]]) -> Callable[[_Input]
         record = _record(vendor, item.content)
         record.headers = tuple(headers)
         return vendor.decode(record).events
+
+    return decode
+
+
+def _answers(vendor: Vendor, call: str, subject: str) -> Callable[[_Input], list[Event]]:
+    def decode(item: _Input) -> list[Event]:
+        record = reply_record(
+            vendor.NAME, "default", call, item.content,
+            subject=subject, content_type="application/json", now_ns=time.time_ns(),
+        )  # fmt: skip
+        return vendor.decode_reply(record).events
 
     return decode
 
@@ -161,6 +185,12 @@ def _text(content: bytes) -> str:
         return content.decode()
     except UnicodeDecodeError as error:
         raise Malformed("a text message has to be UTF-8", f"byte {error.start}") from None
+
+
+def _call(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name of the call is empty")
+    return text.strip()
 
 
 def _header(text: str) -> tuple[str, str]:

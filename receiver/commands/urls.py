@@ -9,6 +9,8 @@ from urllib.parse import quote, urlsplit
 
 from receiver.errors import ConfigError
 from receiver.plugins import check_vendors
+from receiver.rest.base import Wiring
+from receiver.rest.meetstream.wiring import BOT_NAME, wired_body
 from receiver.secretfiles import with_auto_tokens
 from receiver.settings import Endpoint, Reader, load
 
@@ -84,26 +86,10 @@ def endpoint_urls(one: Endpoint, base: str) -> dict[str, str]:
 
 
 def create_bot_body(urls: dict[str, str]) -> dict[str, Any]:
-    """A MeetStream ``create_bot`` body with every URL filled in (create-bot reference, docs.meetstream.ai, 2026).
-
-    The transcript goes to the webhook: the reference has no socket for it any more, and both would bring it twice.
-    """
-    events = ["participant_events.join", "participant_events.leave"]
-    return {
-        "meeting_link": "https://meet.google.com/abc-defg-hij",
-        "bot_name": "Notetaker",
-        "video_required": True,
-        "callback_url": urls["callback"],
-        "custom_attributes": {},
-        "recording_config": {
-            "transcript": {"provider": {"meetstream_streaming": {}}},
-            "realtime_endpoints": [{"type": "webhook", "url": urls["callback"], "events": events}],
-        },
-        "live_transcription_required": {"webhook_url": urls["callback"]},
-        "live_audio_required": {"websocket_url": urls["audio"]},
-        "live_video_required": {"websocket_url": urls["video"]},
-        "socket_connection_url": {"websocket_url": urls["control"]},
-    }
+    """A MeetStream ``create_bot`` body with every URL filled in, to paste."""
+    wired = wired_body(Wiring(**urls))
+    opening = {"meeting_link": "https://meet.google.com/abc-defg-hij", "bot_name": BOT_NAME, "video_required": True}
+    return {**opening, "callback_url": wired.pop("callback_url"), "custom_attributes": {}, **wired}
 
 
 def _describe(one: Endpoint, base: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import asyncio
 import email.utils
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, NoReturn, TypeVar
 
 import aiohttp
@@ -17,7 +17,7 @@ import orjson
 import structlog
 
 from receiver.errors import VendorError, VendorNotFound, VendorUnreachable
-from receiver.redaction import redact_text
+from receiver.redaction import REDACTED, is_secret_key, redact_text
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -27,6 +27,10 @@ Headers = Callable[[], Awaitable[Mapping[str, str]]]
 #: methods that may be sent twice
 _HARMLESS = frozenset({"GET", "HEAD", "PUT", "DELETE"})
 _MOST_WORDS = 300
+#: of an error body, before secrets are taken out of it
+_MOST_READ = 4096
+#: shorter parts of a header are words such as ``Token``
+_SHORTEST_SECRET = 6
 #: where vendors put what they have to say, in the order in which it is looked for
 _WORDS = ("message", "detail", "error", "info", "errors", "details", "error_description", "msg")
 
@@ -59,6 +63,8 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
             return msgspec.json.decode(self.body, type=type_, strict=False)
         except (msgspec.DecodeError, ValueError) as error:
             raise VendorError(f"{self.what}: the answer is not as documented ({error})") from None
+        except RecursionError:
+            raise VendorError(f"{self.what}: the answer is nested too deeply") from None
 
     def __repr__(self) -> str:
         return f"Reply({self.what}: {self.status}, {len(self.body)} bytes)"
@@ -128,9 +134,9 @@ class Rest:
             wait_s = retry_after_s(got)
             undone = status == 429 or (status == 503 and wait_s is not None)
             if not (undone or (status >= 500 and twice)) or number == self._tries.count:
-                _refuse(what, status, body)
+                _refuse(what, status, body, own)
             if wait_s is not None and wait_s > self._tries.most_wait_s:
-                _refuse(f"{what}: told to wait {wait_s:.0f} s", status, body)
+                _refuse(f"{what}: told to wait {wait_s:.0f} s", status, body, own)
             await self._rest(number, wait_s, what)
         raise AssertionError("unreachable: the last try returns or raises")
 
@@ -142,7 +148,7 @@ class Rest:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise VendorUnreachable(f"{what}: no answer ({type(error).__name__})") from None
         if not 200 <= status < 300:
-            _refuse(what, status, b"")
+            _refuse(what, status, b"", {})
         return body
 
     def _url(self, path: str) -> str:
@@ -182,13 +188,19 @@ class Rest:
         await asyncio.sleep(own_s if wait_s is None else wait_s)
 
 
-def words_of(body: bytes) -> str:
-    """What an error body says, in the vendor's words: short, on one line, without secrets; empty if it says nothing."""
+def words_of(body: bytes, shown: Iterable[str] = ()) -> str:
+    """What an error body says, in the vendor's words: short, on one line, without secrets; empty if it says nothing.
+
+    ``shown``: credentials that the call showed; a vendor may repeat them.
+    """
     try:
         told = _said(orjson.loads(body))
     except orjson.JSONDecodeError:
-        told = "" if body.lstrip()[:1] in (b"<", b"{", b"[") else body.decode("utf-8", "replace")
-    return redact_text(" ".join(told.split()))[:_MOST_WORDS]
+        told = "" if body.lstrip()[:1] in (b"<", b"{", b"[") else body[:_MOST_READ].decode("utf-8", "replace")
+    told = redact_text(" ".join(told[:_MOST_READ].split()))
+    for secret in shown:
+        told = told.replace(secret, REDACTED)
+    return told[:_MOST_WORDS]
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
@@ -239,6 +251,8 @@ def _query(query: Query | None) -> list[tuple[str, str]] | None:
     return pairs
 
 
-def _refuse(what: str, status: int, body: bytes) -> NoReturn:
+def _refuse(what: str, status: int, body: bytes, sent: Mapping[str, str]) -> NoReturn:
     kind = VendorNotFound if status == 404 else VendorUnreachable if status == 429 or status >= 500 else VendorError
-    raise kind(f"{what}: answered {status}", vendor_status=status, words=words_of(body))
+    values = (value for name, value in sent.items() if is_secret_key(name))
+    shown = [part for value in values for part in value.split() if len(part) >= _SHORTEST_SECRET]
+    raise kind(f"{what}: answered {status}", vendor_status=status, words=words_of(body, shown))

@@ -231,3 +231,50 @@ def test_a_reader_that_has_seen_enough_ends_it_quietly(tmp_path: Path) -> None:
     finally:
         os.close(writer)
     assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_an_answer_of_the_rest_api(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``--call`` names what was asked, ``--subject`` about whom; links are taken out."""
+    name = write(tmp_path / "a.json", {"audio_url": "https://h.example/a?X-Amz-Signature=s3cret"})
+    assert run("--call", "get_audio", "--subject", BOT, name) == 0
+    (event,), errors = printed(capsys)
+    assert (event["type"], event["subject"], event["data"]["kind"]) == ("artifact.fetched", BOT, "audio")
+    assert "s3cret" not in json.dumps(event) and errors == []
+
+
+def test_answers_may_be_arrays_and_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each file, and each line of a .jsonl, is an answer to the same call; numbered over the run."""
+    segments = json.dumps([{"speaker": "Ada", "transcript": "Hi"}])
+    files = [write(tmp_path / "a.json", segments), write(tmp_path / "b.jsonl", f"{segments}\n{segments}\n")]
+    assert run("--call", "get_transcript", *files) == 0
+    events, _ = printed(capsys)
+    assert [event["data"]["segments"][0]["text"] for event in events] == ["Hi"] * 3
+    assert [event["sequence"][-1] for event in events] == ["1", "2", "3"] and "subject" not in events[0]
+
+
+def test_a_call_that_nobody_knows_is_passed_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As it is."""
+    assert run("--call", "get_weather", write(tmp_path / "a.json", {"sun": True})) == 0
+    assert printed(capsys)[0][0]["data"] == {"kind": "detail", "body": {"sun": True}}
+
+
+def test_a_malformed_answer_names_file_and_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 65, as for bodies."""
+    assert run("--call", "get_audio", write(tmp_path / "a.json", {"audio_url": 5})) == 65
+    events, errors = printed(capsys)
+    assert events == [] and len(errors) == 1 and "a.json: " in errors[0] and errors[0].endswith("(at $.audio_url)")
+
+
+def test_answers_are_not_signed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A secret is for what is pushed."""
+    name = write(tmp_path / "a.json", {"audio_url": "u"})
+    assert run("--call", "get_audio", "--secret", SECRET, "--header", signature(b"other"), name) == 0
+    assert len(printed(capsys)[0]) == 1
+
+
+@pytest.mark.parametrize("wrong", [("--call", ""), ("--call", "detail", "--channel", "audio")])
+def test_a_call_is_named_and_is_no_channel(wrong: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    """argparse says what is wrong; status 2."""
+    with pytest.raises(SystemExit) as caught:
+        run(*wrong, "file")
+    assert caught.value.code == 2 and "--call" in capsys.readouterr().err
