@@ -8,7 +8,7 @@ import re
 import string
 from typing import NamedTuple
 
-from receiver.events import JSON_TYPE, Event
+from receiver.events import Event
 
 STRUCTURED_TYPE = b"application/cloudevents+json; charset=UTF-8"
 #: Kafka's own limit for a topic's name
@@ -62,10 +62,7 @@ def binary_message(topic: str, event: Event, *, raw: bool = False, secrets: bool
     With ``raw`` the vendor's body is the header ``ce_raw``; one that is not UTF-8 text is the header ``raw``, its bytes
     as they came, since an attribute is text and Kafka needs no base64.
     """
-    attributes = event.attributes()
-    content_type = event.media_type or attributes.pop("datacontenttype", JSON_TYPE)
-    headers = [("content-type", _utf8(content_type))]
-    headers += [(f"ce_{name}", _utf8(value)) for name, value in attributes.items() if name != "datacontenttype"]
+    headers = [(_HEADER_NAMES[name], _utf8(value)) for name, value in event.attributes().items()]
     if raw and (member := event.raw_member(secrets=secrets)) is not None:
         headers.append(("ce_raw", _utf8(member[1])) if member[0] == "raw" else ("raw", event.raw))
     return Message(topic, _key(event), bytes(event.body(secrets=secrets)), headers)
@@ -82,6 +79,18 @@ def _key(event: Event) -> bytes | None:
 
 def _legal(value: str) -> str:
     return _ILLEGAL.sub("-", value) or "none"
+
+
+class _HeaderNames(dict[str, str]):
+    """What an attribute's header is called; each name is made once."""
+
+    def __missing__(self, attribute: str) -> str:
+        self[attribute] = name = f"ce_{attribute}"
+        return name
+
+
+#: the binding's one exception: the media type of the value stands in Kafka's customary header
+_HEADER_NAMES = _HeaderNames(datacontenttype="content-type")
 
 
 def _utf8(text: str) -> bytes:

@@ -19,8 +19,8 @@ from sinks.kafka_settings import ClientSettings
 
 #: how long the thread sleeps in librdkafka when nothing happens, which bounds how late it sees the order to stop
 IDLE_S = 0.2
-#: so many messages are handed over before others have the loop
-_AT_ONCE = 50
+#: messages are handed over for so long before others have the loop
+_SLICE_S = 0.0005
 #: librdkafka's queue is full: how long until the next try
 FULL_S = 0.01
 #: how long purged messages may take to be reported; they are local, so this is a net, not a wait
@@ -64,11 +64,14 @@ class KafkaProducer:
         parcel = _Parcel(len(messages))
         try:
             async with asyncio.timeout(timeout_s):
+                begin_s = time.perf_counter()
                 for index, message in enumerate(messages):
-                    await self._hand_over(message, functools.partial(parcel.report, index))
+                    while not self._takes(message, functools.partial(parcel.report, index)):
+                        await asyncio.sleep(FULL_S)
                     parcel.handed_over = index + 1
-                    if parcel.handed_over % _AT_ONCE == 0:
+                    if time.perf_counter() - begin_s >= _SLICE_S:
                         await asyncio.sleep(0)
+                        begin_s = time.perf_counter()
                 # not awaited itself: cancelling this coroutine would cancel it, and it must outlive that
                 await asyncio.wait([parcel.complete])
         except TimeoutError:
@@ -86,17 +89,16 @@ class KafkaProducer:
             del self._producer
         self._thread.join(PURGE_S + 2 * IDLE_S)
 
-    async def _hand_over(self, message: Message, report: Report) -> None:
+    def _takes(self, message: Message, report: Report) -> bool:
+        """Hand over one message; false while librdkafka's queue is full."""
         topic, key, value, headers = message
-        while True:
-            try:
-                self._producer.produce(topic, value, key, headers=list(headers), on_delivery=report)
-                return
-            except BufferError:
-                await asyncio.sleep(FULL_S)
-            except KafkaException as error:
-                report(error.args[0], None)
-                return
+        try:
+            self._producer.produce(topic, value, key, headers=list(headers), on_delivery=report)
+        except BufferError:
+            return False
+        except KafkaException as error:
+            report(error.args[0], None)
+        return True
 
     async def _take_back(self, parcel: "_Parcel") -> None:
         for index in range(parcel.handed_over, len(parcel.outcomes)):
