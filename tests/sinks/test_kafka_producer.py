@@ -29,6 +29,8 @@ class Client:
 
     purges = True
     refuses: KafkaError | None = None
+    #: so many messages are counted at most
+    room = 100
 
     def __init__(self, settings: dict[str, Any], logger: object) -> None:
         self.settings = settings
@@ -36,6 +38,7 @@ class Client:
         self._counted: dict[bytes, Callable[[KafkaError, object], None]] = {}
         self._due: list[tuple[bytes, KafkaError | None]] = []
         self.polls = 0
+        self._woken = False
 
     def __len__(self) -> int:
         with self._turn:
@@ -45,6 +48,8 @@ class Client:
         if self.refuses is not None:
             raise KafkaException(self.refuses)
         with self._turn:
+            if len(self._counted) >= self.room:
+                raise BufferError
             self._counted[value] = on_delivery
 
     def report(self, value: bytes, error: KafkaError | None = None) -> None:
@@ -61,11 +66,17 @@ class Client:
                 self._due += [(value, PURGED) for value in self._counted]
                 self._turn.notify_all()
 
+    def wake(self) -> None:
+        """Let every ``poll`` return at once from now on."""
+        with self._turn:
+            self._woken = True
+            self._turn.notify_all()
+
     def poll(self, timeout_s: float) -> None:
         with self._turn:
             self.polls += 1
             self._turn.notify_all()
-            self._turn.wait_for(lambda: self._due, timeout_s)
+            self._turn.wait_for(lambda: self._due or self._woken, timeout_s)
             due, self._due = self._due, []
             for value, error in due:
                 on_delivery = self._counted[value]
@@ -85,9 +96,12 @@ async def producing(monkeypatch: pytest.MonkeyPatch, client: type[Client] = Clie
 
 
 async def counted(client: Any, size: int) -> None:
+    """Return when ``size`` messages are handed over, and whoever waits has had his turn after that."""
     async with asyncio.timeout(WAIT_S):
         while len(client) < size:  # noqa: ASYNC110
             await asyncio.sleep(0)
+    for _ in range(10):
+        await asyncio.sleep(0)
 
 
 async def test_nothing_has_arrived_while_librdkafka_counts_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,6 +115,22 @@ async def test_nothing_has_arrived_while_librdkafka_counts_a_message(monkeypatch
         assert not sending.done()
         await asyncio.to_thread(client.report, b"0")
         assert await sending == [None, TOO_LARGE, None]
+
+
+async def test_what_has_arrived_before_the_last_is_handed_over_is_not_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """librdkafka may count nothing between two messages: the batch goes on."""
+
+    class Small(Client):
+        room = 1
+
+    async with producing(monkeypatch, Small) as producer, asyncio.TaskGroup() as group:
+        client: Any = producer._producer
+        sending = group.create_task(producer.send(MESSAGES, WAIT_S))
+        for value, error in ((b"0", None), (b"1", None), (b"2", TOO_LARGE)):
+            await counted(client, 1)
+            assert not sending.done()
+            await asyncio.to_thread(client.report, value, error)
+        assert await sending == [None, None, TOO_LARGE]
 
 
 async def test_what_is_taken_back_has_not_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,9 +165,15 @@ async def test_what_librdkafka_does_not_take_needs_no_report(monkeypatch: pytest
     class Strict(Client):
         refuses = TOO_LARGE
 
-    async with producing(monkeypatch, Strict) as producer, asyncio.timeout(WAIT_S):
-        assert await producer.send(MESSAGES, WAIT_S) == [TOO_LARGE] * 3
-        assert await producer.send([], WAIT_S) == []
+    monkeypatch.setattr(sinks.kafka_producer, "IDLE_S", 2 * WAIT_S)
+    async with producing(monkeypatch, Strict) as producer:
+        client: Any = producer._producer
+        try:
+            async with asyncio.timeout(WAIT_S):
+                assert await producer.send(MESSAGES, 2 * WAIT_S) == [TOO_LARGE] * 3
+                assert await producer.send([], 2 * WAIT_S) == []
+        finally:
+            client.wake()
 
 
 async def test_the_flag_is_the_bindings_own(monkeypatch: pytest.MonkeyPatch) -> None:
