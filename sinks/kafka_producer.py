@@ -35,10 +35,10 @@ class KafkaProducer:
     """An idempotent producer and the thread that serves its reports.
 
     Guarantee: after :meth:`send` has returned or raised, none of its messages is left in librdkafka's queue, and a
-    message counts as delivered only where the broker's acknowledgement was seen: librdkafka counts a message as long
-    as its report is not served, and a report of failure is told as such (librdkafka's INTRODUCTION.md, "Message
-    reliability"). So what was handed over and is counted no more has arrived, if no failure of it was told. A call for
-    each success would take the interpreter from the event loop thousands of times a second.
+    message counts as delivered only where the broker's acknowledgement was seen. librdkafka has one report for each
+    message that it took (its DeliveryReportCb), and counts what waits to be sent or acknowledged (rd_kafka_outq_len in
+    its rdkafka.h); the binding calls back for the failures. So what was handed over has arrived once nothing is counted
+    and no failure was told. A call for each success would take the interpreter from the event loop for each message.
     Raises on creation: KafkaException, TypeError, ValueError for a setting that librdkafka does not take.
     """
 
@@ -47,7 +47,7 @@ class KafkaProducer:
         #: what the client last complained of, since the last :meth:`send` began
         self.trouble = ""
         log = _ClientLog(sink, settings)
-        # the binding's own, not librdkafka's, which would not even count what has arrived
+        # confluent-kafka keeps this one to itself, and takes it only as a bool: librdkafka goes on reporting everything
         own = {"error_cb": self._note, "delivery.report.only.error": True}
         self._producer = Producer({**settings.values, **own}, logger=log)
         self._desk = _Desk()

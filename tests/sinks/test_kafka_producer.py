@@ -177,7 +177,7 @@ async def test_what_librdkafka_does_not_take_needs_no_report(monkeypatch: pytest
 
 
 async def test_the_flag_is_the_bindings_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As text it would reach librdkafka, which then counts and keeps what it never reports."""
+    """confluent-kafka takes it as a bool only, not as the text that other settings are."""
     async with producing(monkeypatch) as producer:
         client: Any = producer._producer
         assert client.settings["delivery.report.only.error"] is True
