@@ -123,9 +123,10 @@ class Event(msgspec.Struct, kw_only=True):
 
     def attributes(self) -> dict[str, str]:
         """All CloudEvents context attributes as text, without data: what the binary modes send as headers."""
-        plain = {"specversion": "1.0", "id": self.id, "source": self.source, "type": self.type}
-        plain.update((name, str(value)) for name, value in _optional_attributes(self))
-        return plain
+        attributes = _attributes(self)
+        if self.media is not None:
+            attributes = {name: value if type(value) is str else str(value) for name, value in attributes.items()}
+        return attributes
 
     def body(self, *, secrets: bool = False) -> bytes | memoryview:
         """The data alone: media bytes, or JSON."""
@@ -174,7 +175,9 @@ def batch_json(events: Iterable[Event], *, secrets: bool = False, raw: bool = Fa
 
 def format_time(time_ns: int) -> str:
     """RFC 3339 in UTC with microseconds; beyond the years that it can write, the nearest that it can."""
-    second, rest_ns = divmod(min(max(time_ns, _FIRST_NS), _LAST_NS), 10**9)
+    if not _FIRST_NS <= time_ns <= _LAST_NS:
+        time_ns = _FIRST_NS if time_ns < _FIRST_NS else _LAST_NS
+    second, rest_ns = divmod(time_ns, 10**9)
     return f"{_format_second(second)}.{rest_ns // 1000:06d}Z"
 
 
@@ -239,31 +242,30 @@ def _data(event: Event, secrets: bool) -> Any:
     return data.body if isinstance(data, VendorBody) else data
 
 
-def _optional_attributes(event: Event) -> Iterable[tuple[str, str | int | float]]:
+def _attributes(event: Event) -> dict[str, Any]:
+    """Text, but for the numbers among those of media."""
+    attributes: dict[str, Any] = {"specversion": "1.0", "id": event.id, "source": event.source, "type": event.type}
     if event.subject:
-        yield "subject", event.subject
-    yield "time", format_time(event.time_ns)
-    yield "receivedtime", format_time(event.received_ns)
-    yield "sequence", format_sequence(event.sequence)
-    yield "datacontenttype", event.media_type or JSON_TYPE
+        attributes["subject"] = event.subject
+    attributes["time"] = format_time(event.time_ns)
+    attributes["receivedtime"] = format_time(event.received_ns)
+    attributes["sequence"] = format_sequence(event.sequence)
+    attributes["datacontenttype"] = event.media_type or JSON_TYPE
     if event.vendorevent:
-        yield "vendorevent", event.vendorevent
+        attributes["vendorevent"] = event.vendorevent
     if event.media is not None:
-        yield from _media_attributes(event.data)
-
-
-def _media_attributes(data: Data) -> Iterable[tuple[str, str | int | float]]:
-    for name, (field, inner) in media_attributes(type(data)).items():
-        value = getattr(data, field)
-        if inner and value is not None:
-            value = getattr(value, inner)
-        if value is not None:
-            yield name, value
+        data = event.data
+        for name, (field, inner) in media_attributes(type(data)).items():
+            value = getattr(data, field)
+            if inner and value is not None:
+                value = getattr(value, inner)
+            if value is not None:
+                attributes[name] = value
+    return attributes
 
 
 def _members(event: Event, secrets: bool, raw: bool) -> dict[str, Any]:
-    members: dict[str, Any] = {"specversion": "1.0", "id": event.id, "source": event.source, "type": event.type}
-    members.update(_optional_attributes(event))
+    members = _attributes(event)
     if event.media is not None:
         members["data_base64"] = base64.b64encode(event.media).decode()
     else:

@@ -7,6 +7,7 @@ Forming messages is :mod:`sinks.kafka_message`, librdkafka's settings are :mod:`
 import asyncio
 import functools
 import os
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,9 +25,9 @@ from sinks.kafka_settings import client_settings
 
 #: how long ``open`` waits for the first broker that answers
 OPEN_TIMEOUT_S = 10.0
-#: So many events are made into messages at once, about half a millisecond's work; then the loop is free for a while.
+#: Events are made into messages for so long at once; then the loop is free for a while.
 #: All of them, before the first is sent: brokers take few large requests much faster than many small ones.
-_AT_ONCE, _REST_S = 25, 0.001
+_SLICE_S, _REST_S = 0.0005, 0.001
 #: A message that gets one of these gets it again, however often it is sent.
 REFUSED_FOR_GOOD = frozenset(
     {
@@ -153,10 +154,12 @@ class KafkaSink:
 
     async def _messages(self, events: Sequence[Event], batch: Batch) -> list[Message]:
         messages: list[Message] = []
-        for begin in range(0, len(events), _AT_ONCE):
-            if begin:
+        begin_s = time.perf_counter()
+        for event in events:
+            if time.perf_counter() - begin_s >= _SLICE_S:
                 await asyncio.sleep(_REST_S)
-            messages += [self._message(event, batch) for event in events[begin : begin + _AT_ONCE]]
+                begin_s = time.perf_counter()
+            messages.append(self._message(event, batch))
         return messages
 
     def _message(self, event: Event, batch: Batch) -> Message:

@@ -6,14 +6,18 @@ Unlike the HTTP binding it takes header values as plain UTF-8, without percent-e
 
 import re
 import string
+from functools import lru_cache
 from typing import NamedTuple
 
-from receiver.events import JSON_TYPE, Event
+from receiver.events import JSON_TYPE, Data, Event, format_sequence, format_time, media_attributes
 
 STRUCTURED_TYPE = b"application/cloudevents+json; charset=UTF-8"
 #: Kafka's own limit for a topic's name
 TOPIC_BYTES_MAX = 249
 PLACEHOLDERS = ("type", "vendor", "subject")
+
+#: name and value
+Header = tuple[str, bytes]
 
 _ILLEGAL = re.compile(r"[^a-zA-Z0-9._-]")
 
@@ -24,7 +28,7 @@ class Message(NamedTuple):
     topic: str
     key: bytes | None
     value: bytes
-    headers: list[tuple[str, bytes]]
+    headers: list[Header]
 
 
 class TopicTemplate:
@@ -62,10 +66,15 @@ def binary_message(topic: str, event: Event, *, raw: bool = False, secrets: bool
     With ``raw`` the vendor's body is the header ``ce_raw``; one that is not UTF-8 text is the header ``raw``, its bytes
     as they came, since an attribute is text and Kafka needs no base64.
     """
-    attributes = event.attributes()
-    content_type = event.media_type or attributes.pop("datacontenttype", JSON_TYPE)
-    headers = [("content-type", _utf8(content_type))]
-    headers += [(f"ce_{name}", _utf8(value)) for name, value in attributes.items() if name != "datacontenttype"]
+    headers = [
+        *_lasting_headers(event.source, event.type, event.subject, event.vendorevent, event.media_type or JSON_TYPE),
+        ("ce_id", _utf8(event.id)),
+        ("ce_time", format_time(event.time_ns).encode()),
+        ("ce_receivedtime", format_time(event.received_ns).encode()),
+        ("ce_sequence", format_sequence(event.sequence).encode()),
+    ]
+    if event.media is not None:
+        headers += _media_headers(event.data)
     if raw and (member := event.raw_member(secrets=secrets)) is not None:
         headers.append(("ce_raw", _utf8(member[1])) if member[0] == "raw" else ("raw", event.raw))
     return Message(topic, _key(event), bytes(event.body(secrets=secrets)), headers)
@@ -82,6 +91,37 @@ def _key(event: Event) -> bytes | None:
 
 def _legal(value: str) -> str:
     return _ILLEGAL.sub("-", value) or "none"
+
+
+@lru_cache(maxsize=1024)
+def _lasting_headers(source: str, type_: str, subject: str, vendorevent: str, content_type: str) -> tuple[Header, ...]:
+    """What many events have in common, made once. ``datacontenttype`` is Kafka's own ``content-type``."""
+    texts = {
+        "content-type": content_type,
+        "ce_specversion": "1.0",
+        "ce_source": source,
+        "ce_type": type_,
+        "ce_subject": subject,
+        "ce_vendorevent": vendorevent,
+    }
+    return tuple((name, _utf8(text)) for name, text in texts.items() if text)
+
+
+def _media_headers(data: Data) -> list[Header]:
+    headers = []
+    for name, (field, inner) in media_attributes(type(data)).items():
+        value = getattr(data, field)
+        if inner and value is not None:
+            value = getattr(value, inner)
+        if value is not None:
+            # numbers tell where a chunk stands: hardly two are equal
+            headers.append(_text_header(name, value) if type(value) is str else (f"ce_{name}", str(value).encode()))
+    return headers
+
+
+@lru_cache(maxsize=1024)
+def _text_header(name: str, value: str) -> Header:
+    return f"ce_{name}", _utf8(value)
 
 
 def _utf8(text: str) -> bytes:

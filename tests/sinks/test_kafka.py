@@ -20,7 +20,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from structlog.testing import capture_logs
 
 from receiver.errors import ConfigError
-from receiver.events import AudioChunk, BotStatus, Event, Person, Transcript
+from receiver.events import AudioChunk, BotStatus, Event, Person, Transcript, VideoChunk
 from sinks.base import Batch, SinkNotConnected, SinkRejected
 from sinks.kafka import KafkaConfig, KafkaSink
 from sinks.kafka_message import TOPIC_BYTES_MAX, TopicTemplate, binary_message
@@ -193,6 +193,15 @@ async def test_order_per_key_and_each_id_once(broker: Broker, topic: str) -> Non
     records = await read_all(broker.address, topic)
     assert len(records) == len(events)
     assert ids_by_key(records) == expected_by_key(events)
+
+
+async def test_each_of_many_small_batches_comes_back(broker: Broker, topic: str) -> None:
+    """The last report may be served before the batch is closed, or after it: either way ``write`` learns of it."""
+    events = [transcript(number) for number in range(1, 301)]
+    async with opened(broker.address, topic=topic, config={"linger.ms": 0}) as sink, asyncio.timeout(WAIT_S):
+        for event in events:
+            await sink.write(Batch([event]))
+    assert ids_by_key(await read_all(broker.address, topic)) == expected_by_key(events)
 
 
 async def test_a_full_client_queue_is_waited_for(broker: Broker, topic: str) -> None:
@@ -454,3 +463,44 @@ def test_raw_stands_beside_the_data_without_secrets() -> None:
     headers = dict(binary_message("t", event, raw=True).headers)
     assert json.loads(headers["ce_raw"]) == {"text": "hi", "token": "[redacted]"}
     assert dict(binary_message("t", event, raw=True, secrets=True).headers)["ce_raw"] == event.raw
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        transcript(1, subject="bot é 1"),
+        status(2),
+        msgspec.structs.replace(transcript(3), vendorevent="transcript.done", id="lone \ud800"),
+        msgspec.structs.replace(transcript(4), time_ns=-(1 << 62)),
+        audio(5, b"\x00\x01"),
+        msgspec.structs.replace(
+            audio(6, b""),
+            data=AudioChunk(
+                codec="pcm_s16le", rate_hz=16000, channels=2, speaker=Person(id="7"), track="", first_sample=0,
+                samples=960, gap_ms=12.5, session="s",
+            ),
+        ),
+        msgspec.structs.replace(
+            audio(7, b"x"), type="video.chunk", media_type="video/mp4", data=VideoChunk(codec="h264", width=640),
+        ),
+    ],
+)  # fmt: skip
+def test_every_attribute_is_a_header(event: Event) -> None:
+    """What is made once for many events, and what for each, is together just what the contract lists, each once."""
+    attributes = {name: value.encode("utf-8", "replace") for name, value in event.attributes().items()}
+    expected = {"content-type": attributes.pop("datacontenttype")}
+    expected |= {f"ce_{name}": value for name, value in attributes.items()}
+    for _ in range(2):
+        message = binary_message("t", event)
+        assert dict(message.headers) == expected
+        assert len(message.headers) == len(expected)
+
+
+def test_headers_of_one_event_are_not_another_ones() -> None:
+    """Events that differ in one of the texts that are made once do not get each other's."""
+    events = [transcript(1, subject="a"), transcript(2, subject="b"), status(3, subject="a")]
+    events += [msgspec.structs.replace(events[0], vendorevent="x"), msgspec.structs.replace(events[0], source="/d/e")]
+    for event in [*events, *events]:
+        headers = dict(binary_message("t", event).headers)
+        found = [headers.get(f"ce_{name}", b"").decode() for name in ("source", "type", "subject", "vendorevent")]
+        assert found == [event.source, event.type, event.subject, event.vendorevent]
