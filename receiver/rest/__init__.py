@@ -4,9 +4,10 @@ import aiohttp
 
 from receiver.errors import VendorCannot
 from receiver.rest.base import VendorApi
+from receiver.rest.meetstream import MeetStreamApi
 from receiver.settings import Account
 
-APIS: dict[str, type[VendorApi]] = {}
+APIS: dict[str, type[VendorApi]] = {"meetstream": MeetStreamApi}
 
 
 def api_of(account: Account, client: aiohttp.ClientSession) -> VendorApi:
