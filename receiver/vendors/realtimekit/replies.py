@@ -129,7 +129,8 @@ def _segments(lines: list[TranscriptLine]) -> list[Segment]:
 def _summary(record: Record, session: str) -> list[Event] | None:
     if record.payload.lstrip(_BLANK)[:1] == b"{":
         return _linked(record, "summary", session)
-    kind = next((value for name, value in record.headers if name == "content-type"), None)
+    kinds = (value for name, value in record.headers if name == "content-type")
+    kind = next((value for value in kinds if value.startswith("text/")), None)
     data = FetchedArtifact(kind="summary", text=summary(record.payload), content_type=kind, session=session)
     return [reply_event(record, data)]
 
