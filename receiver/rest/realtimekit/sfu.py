@@ -69,7 +69,8 @@ class SfuApi:
             raise VendorCannot("realtimekit: found no secret of the SFU app, allowed the one that its dashboard shows")
         self._secret = secret
         url = f"{(base_url or SFU_URL).rstrip('/')}/apps/{id_of(app_id, 'SFU app')}"
-        self._rest = Rest(client, "realtimekit", url, self._headers, tries=tries or Tries())
+        # a batch of which nothing worked is answered 503, with a code for each track
+        self._rest = Rest(client, "realtimekit", url, self._headers, accepted=frozenset({503}), tries=tries or Tries())
 
     def __repr__(self) -> str:
         return f"SfuApi({self._rest!r})"
@@ -92,7 +93,7 @@ class SfuApi:
     async def _batch(self, what: str, body: Mapping[str, object]) -> list[Adapter]:
         reply: Reply = await self._rest.call("POST", f"adapters/websocket/{what}", json=body)
         found = reply.json(_Adapters).tracks
-        if found and all(adapter.errorCode for adapter in found):
+        if reply.status == 503 or (found and all(adapter.errorCode for adapter in found)):
             codes = ", ".join(sorted({adapter.errorCode or "" for adapter in found}))
             raise VendorUnreachable(f"{reply.what}: no track worked", vendor_status=reply.status, words=codes)
         return found

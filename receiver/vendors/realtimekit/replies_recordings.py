@@ -105,10 +105,11 @@ def _files(
                     )
                 )  # fmt: skip
         elif meaning.type == "artifact.ready":
+            name = file.message if isinstance(told.download_url, list) else not_blank(told.output_file_name)
             data = FetchedArtifact(
                 kind="audio" if file.kind == "audio" else "recording",
                 id=file.id,
-                title=file.message if isinstance(told.download_url, list) else not_blank(told.output_file_name),
+                title=None if file.kind == "audio" else name,
                 url=file.url,
                 expires_at=file.expires_at,
                 duration_s=file.duration_s,
