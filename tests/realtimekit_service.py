@@ -18,9 +18,13 @@ from receiver.simulator.realtimekit import RealtimeKitCloud
 QUICK = Tries(count=3, first_s=0.0, most_s=0.0)
 
 
-@cache
 def private_key(number: int = 0) -> str:
     """A key to sign with, PEM; the same ``number`` gives the same one."""
+    return _made(number)
+
+
+@cache
+def _made(_number: int) -> str:
     key = generate_private_key(65_537, 2048)
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 

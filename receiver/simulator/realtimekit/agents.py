@@ -43,7 +43,11 @@ class Connection:
         self.idle = asyncio.Event()
         self.socket: web.WebSocketResponse | None = None
         self.transport: asyncio.Transport | None = None
+        #: set while there is no socket
+        self.away = asyncio.Event()
         self.joined = False
+        #: whether it is this side that is closing the socket
+        self.closing = False
         self.left_at_s = 0.0
         self.over: tuple[int, str] | None = None
         #: requests that came, by name
@@ -106,6 +110,7 @@ class Agents:
                 async with asyncio.timeout(GRACE_S):
                     await one.idle.wait()
         if socket is not None:
+            one.closing = True
             await socket.close(code=code, message=reason.encode())
 
     def cut(self, one: Connection) -> None:
@@ -129,7 +134,8 @@ class Agents:
             await before.close(code=4409, message=b"replaced")
         if connection.joined and connection.left_at_s and _now() - connection.left_at_s > GRACE_S:
             connection.joined = False
-        connection.left_at_s = 0.0
+        connection.left_at_s, connection.closing = 0.0, False
+        connection.away.clear()
         self._join(connection)
         self.arrived.set()
         try:
@@ -140,7 +146,8 @@ class Agents:
         finally:
             if connection.socket is socket:
                 connection.socket, connection.left_at_s = None, _now()
-                if socket.close_code == 1000:
+                connection.away.set()
+                if socket.close_code == 1000 and not connection.closing:
                     connection.over = connection.over or (1000, "session_ended")
         return socket
 
