@@ -41,7 +41,12 @@ from receiver.vendors.replies import reply_record
 from tests.realtimekit_service import QUICK, Endpoint, account_of, service
 
 WIRING = Wiring(callback="https://h.example/realtimekit/default/tok-4711")
-ALL = {"record_on_start": True, "transcribe_on_end": True, "summarize_on_end": True, "live_stream_on_start": True}
+ALL: dict[str, Any] = {
+    "record_on_start": True,
+    "transcribe_on_end": True,
+    "summarize_on_end": True,
+    "live_stream_on_start": True,
+}
 ALICE = Participant(custom_participant_id="alice", preset_name="group_call_host", name="Alice")
 
 

@@ -20,6 +20,7 @@ from tests.vendors.samples import NOW_NS, SAMPLES, folders_of, is_reply, reply_o
 
 CALLS = [f"sessions/{SESSION}{what}" for what in ("", "/transcript", "/summary", "/chat", "/participants")]
 CALLS += ["recordings", "recordings/rec-1", "meetings/m1", "sessions"]
+REPLIES = [folder for folder in folders_of("realtimekit") if is_reply(folder)]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda child: st.lists(child, max_size=3) | st.dictionaries(st.text(max_size=8), child, max_size=3),
@@ -120,14 +121,14 @@ def test_the_same_answer_to_the_same_call_is_a_repeat() -> None:
 
 def test_links_are_secrets() -> None:
     """A sink without ``secrets`` sees none, in no kind of answer; one with them does."""
-    for folder in filter(is_reply, folders_of("realtimekit")):
+    for folder in REPLIES:
         plain = json.dumps([json.loads(event.json()) for event in decode_reply(reply_of(folder)).events])
         assert "https://" not in plain, folder.name
     link = SAMPLES / "realtimekit" / "rest_transcript__link"
     assert fetched(reply_of(link)).url == "https://store.example.net/f/b8c5.csv"
 
 
-@pytest.mark.parametrize("folder", list(filter(is_reply, folders_of("realtimekit"))), ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", REPLIES, ids=lambda folder: folder.name)
 def test_every_shorter_answer_is_understood_or_malformed(folder: Any) -> None:
     """A file that was cut off never gives anything but our own error."""
     record = reply_of(folder)

@@ -4,7 +4,7 @@ Source: RealtimeKit, REST API reference (2026).
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from aiohttp import web
@@ -14,6 +14,7 @@ from receiver.simulator.realtimekit.store import Person, Session, Store
 from receiver.simulator.realtimekit.wire import Dialect
 
 Handler = Callable[[web.Request, Dialect], Awaitable[web.StreamResponse]]
+T = TypeVar("T")
 _PER_PAGE = 20
 
 
@@ -87,11 +88,12 @@ class Answers:
         begin = max(0, number - self._first_page) * size
         shown = items[begin : begin + size]
         paging = {"start_offset": begin + 1, "end_offset": begin + len(shown), "total_count": len(items)}
-        data = {within: shown} if within else shown
-        return web.json_response({"success": True, "data": data, "paging": paging})
+        told = {within: shown} if within else shown
+        return web.json_response({"success": True, "data": told, "paging": paging})
 
 
-def found(table: Mapping[str, Any], request: web.Request, what: str) -> Any:
+def found(table: Mapping[str, T], request: web.Request, what: str) -> T:
+    """What the path names as ``what``. Raises ``Refusal`` where it is not there."""
     try:
         return table[request.match_info[what]]
     except KeyError:
@@ -101,6 +103,7 @@ def found(table: Mapping[str, Any], request: web.Request, what: str) -> Any:
 async def body_of(
     request: web.Request, fields: Mapping[str, checks.Check], required: tuple[str, ...] = ()
 ) -> dict[str, Any]:
+    """The body of a call. Raises ``Refusal`` with the first field that is missing or not allowed."""
     try:
         body = orjson.loads(await request.read())
     except orjson.JSONDecodeError:
@@ -111,5 +114,6 @@ async def body_of(
     return told
 
 
-def data(data: Any, *, status: int = 200) -> web.Response:
-    return web.json_response({"success": True, "data": data}, status=status)
+def data(told: Any, *, status: int = 200) -> web.Response:
+    """The envelope around what is told."""
+    return web.json_response({"success": True, "data": told}, status=status)

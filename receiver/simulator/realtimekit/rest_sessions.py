@@ -1,6 +1,7 @@
 """Calls about sessions. Source: RealtimeKit, REST API reference, sessions (2026)."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from aiohttp import web
 
@@ -40,7 +41,7 @@ class SessionAnswers(Answers):
             for visit in session.visits:
                 if visit.guest.peer_id == request.match_info["participant"]:
                     asked = filter(None, request.query.get("filters", "").split(","))
-                    stats = {name: {} for name in asked if name != "quality_stats"}
+                    stats: dict[str, dict[str, Any]] = {name: {} for name in asked if name != "quality_stats"}
                     return data({"participant": session.attendee(visit) | ({"peer_stats": stats} if stats else {})})
         raise Refusal(404, "Participant not found")
 
