@@ -31,6 +31,7 @@ from receiver.rest.realtimekit.requests import (
     StorageConfig,
     Summarization,
     TrackRecordingStart,
+    Transcription,
     WebhookBody,
     WebhookChange,
 )
@@ -416,16 +417,28 @@ async def test_dytes_key_is_basic_authorisation(id_: str, key: str) -> None:
             lambda api: api.create_meeting(Meeting(recording_config=RecordingConfig(max_seconds=86_401))),
             "recording_config.max_seconds",
         ),
-        (lambda api: api.update_meeting("m", MeetingChange(status="GONE")), "status"),  # type: ignore[arg-type]
+        (
+            lambda api: api.update_meeting("m", MeetingChange(status="GONE")),  # type: ignore[arg-type]
+            "status: .* allowed ACTIVE, INACTIVE",
+        ),
+        (
+            lambda api: api.create_meeting(
+                Meeting(ai_config=AiConfig(transcription=Transcription(language="tlh")))  # type: ignore[arg-type]
+            ),
+            "ai_config.transcription.language: .* allowed de, ",
+        ),
         (lambda api: api.update_participant("m", "p", ParticipantChange(picture="ftp://x")), "picture"),
         (lambda api: api.start_recording(RecordingStart(meeting_id="m", max_seconds=59)), "max_seconds"),
         (
             lambda api: api.create_webhook(WebhookBody(name="w", url="https://x", events=[])),
             "events",
         ),
-        (lambda api: api.register(WIRING, ("meeting.levitated",), {}), r"events\[0\]"),
+        (
+            lambda api: api.register(WIRING, ("meeting.levitated",), {}),
+            r"events\[0\]: .* meeting.started, meeting.summary",
+        ),
         (lambda api: api.register(WIRING, (), {"secret": "x"}), "secret"),
-        (lambda api: api.transcript("s", "PDF"), "format"),
+        (lambda api: api.transcript("s", "PDF"), "format: found another value, allowed CSV, JSON, SRT, VTT"),
         (lambda api: api.attendee("s", "p", filters=["weather"]), r"filters\[0\]"),
         (lambda api: api.change_recording("r", "delete"), "action"),
         (lambda api: api.create(WIRING, MeetingOptions(custom_participant_id="")), "custom_participant_id"),

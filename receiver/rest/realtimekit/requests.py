@@ -3,11 +3,12 @@
 A field that keeps its default is not sent. Source: RealtimeKit, REST API reference (2026).
 """
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, inspect
 
 from receiver.errors import VendorCannot
 from receiver.rest.base import Options
@@ -306,9 +307,27 @@ def read(shape: type[T], values: Mapping[str, Any]) -> T:
     except msgspec.ValidationError as error:
         problem, _, path = str(error).partition(" - at `$")
         where = path.removesuffix("`").removeprefix(".")
-        raise VendorCannot(f"realtimekit: nothing sent: {where + ': ' if where else ''}{_plain(problem)}") from None
+        if problem.startswith("Invalid enum value"):
+            problem = f"found another value, allowed {', '.join(_choices(shape, where))}"
+        told = problem.partition(", got")[0]
+        raise VendorCannot(f"realtimekit: nothing sent: {where + ': ' if where else ''}{told}") from None
 
 
-def _plain(problem: str) -> str:
-    """msgspec's sentence; what was found is quoted in it where it is no literal: that is let out."""
-    return problem.partition(", got")[0] if ", got" in problem else problem
+def _choices(shape: type[msgspec.Struct], where: str) -> list[str]:
+    """What is allowed at a path such as ``ai_config.transcription.language`` or ``events[0]``."""
+    level: list[inspect.Type] = [inspect.type_info(shape)]
+    for name in re.findall(r"\w+|\[\d+\]|\[\.\.\.\]", where):
+        if name.startswith("["):
+            level = [one.item_type for one in _plain(level) if isinstance(one, inspect.ListType)]
+        else:
+            structs = [one for one in _plain(level) if isinstance(one, inspect.StructType)]
+            level = [field.type for one in structs for field in one.fields if field.encode_name == name]
+    return [str(value) for one in _plain(level) if isinstance(one, inspect.LiteralType) for value in one.values]
+
+
+def _plain(types: list[inspect.Type]) -> list[inspect.Type]:
+    """Each alternative of unions by itself."""
+    found: list[inspect.Type] = []
+    for one in types:
+        found += _plain(list(one.types)) if isinstance(one, inspect.UnionType) else [one]
+    return found

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
@@ -138,16 +139,19 @@ class RealtimeKitCloud(Cloud):
         return self.origin + path
 
     async def deliver(self, session: Session, make: Callable[[Dialect], dict[str, Any]]) -> None:
-        """Push a body to every webhook that wants it, signed, in the webhook's form; each with an id of its own."""
+        """Push a body to every webhook that wants it, signed, in the webhook's form.
+
+        Each has an id of its own that no seed repeats: a receiver would take a second run for the first.
+        """
         for id_, webhook in list(self.store.webhooks.items()):
             dialect = self.forms.get(session.occasion.meeting_id, self.store.dialects[id_])
             told = make(dialect)
             if not webhook["enabled"] or told["event"] not in webhook["events"]:
                 continue
             body = wire.compact(told)
-            signature, uuid, webhook_id = HEADERS[dialect]
+            signature, uuid_name, webhook_id = HEADERS[dialect]
             headers = {
-                "Content-Type": "application/json", signature: self.keys.sign(body), uuid: self.store.id(),
+                "Content-Type": "application/json", signature: self.keys.sign(body), uuid_name: str(uuid.uuid4()),
                 webhook_id: id_,
             }  # fmt: skip
             await self._try(webhook["url"], body, headers)
