@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from receiver.errors import VendorCannot, VendorError, VendorNotFound, VendorPending, VendorUnreachable
 from receiver.rest.base import Account, Fetched, Hints, Wiring
+from receiver.rest.http import Tries
 from receiver.rest.realtimekit import MeetingOptions, RealtimeKitApi, SfuApi
 from receiver.rest.realtimekit.api import EVENTS
 from receiver.rest.realtimekit.requests import (
@@ -481,6 +482,19 @@ async def test_calls_that_are_told_to_come_back_are_made_again() -> None:
         made = [(await api.create_meeting(Meeting(title=f"m{number}"))).id for number in range(6)]
         assert list(cloud.store.meetings) == made
         assert sum(count for name, count in cloud.tally.calls.items() if name.endswith("429")) >= 2
+
+
+async def test_one_call_too_many_is_told_how_long_to_wait() -> None:
+    """The vendor's rate limit; a wait that is longer than the caller has is an error that says so."""
+    async with service() as (cloud, _), aiohttp.ClientSession() as client:
+        hasty = RealtimeKitApi(account_of(cloud), client, tries=Tries(first_s=0.0, most_wait_s=1.0))
+        cloud.api.most_calls = 2
+        await hasty.create_meeting(Meeting())
+        await hasty.create_meeting(Meeting())
+        with pytest.raises(VendorUnreachable, match=r"told to wait 10 s: answered 429: Please wait") as error:
+            await hasty.create_meeting(Meeting())
+        assert error.value.vendor_status == 429
+        assert len(cloud.store.meetings) == 2
 
 
 async def test_what_may_not_be_done_twice_is_not_sent_twice() -> None:

@@ -41,11 +41,11 @@ class Accidents:
 
 @dataclass(slots=True)
 class Adapter:
-    """One track to one socket. ``pause_until(second)`` keeps its time; ``count(name)`` counts."""
+    """One track to one socket, whose URL has a token. ``pause_until(second)`` keeps its time; ``count(name)`` counts."""
 
     id: str
     track: str
-    endpoint: str
+    endpoint: str = field(repr=False)
     codec: Codec
     pause_until: Callable[[float], Awaitable[None]]
     count: Callable[[str], None]
@@ -59,13 +59,21 @@ class Adapter:
         self._socket = await self._dial()
 
     async def stream(self, packets: Iterable[tuple[float, bytes]]) -> None:
-        """Send every packet at its second, then close."""
+        """Send every packet at its second, then close; cut short, the socket is lost."""
+        try:
+            await self._stream(packets)
+            await self.close()
+        finally:
+            if self._socket is not None:
+                self._socket.transport.abort()
+
+    async def _stream(self, packets: Iterable[tuple[float, bytes]]) -> None:
         backlog: deque[bytes] = deque(maxlen=_BACKLOG[self.codec])
         sent: deque[bytes] = deque(maxlen=_REPEATED)
         for number, (at_s, message) in enumerate(packets):
             await self.pause_until(at_s)
             if self.closed:
-                break
+                return
             if number in self.accidents.lost:
                 continue
             if number == self.accidents.cut:
@@ -73,8 +81,7 @@ class Adapter:
                 backlog.extend(sent)
             backlog.append(message)
             if not await self._flush(backlog, sent):
-                break
-        await self.close()
+                return
 
     async def close(self) -> None:
         """End the socket; nothing is said before."""

@@ -3,6 +3,8 @@
 Source: RealtimeKit, REST API reference (2026).
 """
 
+import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -15,6 +17,7 @@ from receiver.simulator.realtimekit.wire import Dialect
 
 Handler = Callable[[web.Request, Dialect], Awaitable[web.StreamResponse]]
 T = TypeVar("T")
+WINDOW_S = 10.0
 _PER_PAGE = 20
 
 
@@ -47,6 +50,18 @@ class Answers:
         self._store, self._credentials, self._origin, self._pending = store, credentials, origin, pending
         self._begin, self._end, self._changed = begin, end, changed
         self._presets, self._first_page = presets, first_page
+        #: calls within ``WINDOW_S``, as the vendor allows them
+        self.most_calls = 250
+        self._called_s: deque[float] = deque()
+
+    def _within_limit(self) -> None:
+        """Raises ``Refusal`` for a call that is one too many."""
+        now_s = asyncio.get_running_loop().time()
+        while self._called_s and now_s - self._called_s[0] >= WINDOW_S:
+            self._called_s.popleft()
+        if len(self._called_s) >= self.most_calls:
+            raise Refusal(429, "Please wait and consider throttling your request speed", 10_429)
+        self._called_s.append(now_s)
 
     def _meeting(self, request: web.Request) -> dict[str, Any]:
         return found(self._store.meetings, request, "meeting")

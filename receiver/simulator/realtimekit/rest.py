@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from receiver.simulator.realtimekit import checks
-from receiver.simulator.realtimekit.answers import Handler, Refusal, body_of, data
+from receiver.simulator.realtimekit.answers import WINDOW_S, Handler, Refusal, body_of, data
 from receiver.simulator.realtimekit.rest_recordings import RecordingAnswers
 from receiver.simulator.realtimekit.rest_sessions import SessionAnswers
 from receiver.simulator.realtimekit.wire import Dialect, instant
@@ -73,11 +73,13 @@ class RestApi(SessionAnswers, RecordingAnswers):
         async def handle(request: web.Request) -> web.StreamResponse:
             try:
                 self._admit(request, dialect)
+                self._within_limit()
                 return await handler(request, dialect)
             except Refusal as refusal:
                 error = {"code": refusal.code, "message": str(refusal)}
                 body = {"success": False, "errors": [error], "messages": [], "result": None}
-                return web.json_response(body, status=refusal.status)
+                headers = {"Retry-After": f"{WINDOW_S:.0f}"} if refusal.status == 429 else {}
+                return web.json_response(body, status=refusal.status, headers=headers)
 
         return handle
 
