@@ -41,7 +41,7 @@ class Accidents:
 
 @dataclass(slots=True)
 class Adapter:
-    """One track to one socket, whose URL has a token. ``pause_until(second)`` keeps its time; ``count(name)`` counts."""
+    """One track to one socket, whose URL has a token. ``pause_until(second)`` keeps time, ``count(name)`` counts."""
 
     id: str
     track: str
