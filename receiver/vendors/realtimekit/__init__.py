@@ -1,8 +1,8 @@
 """Cloudflare RealtimeKit, formerly Dyte: webhooks by HTTP; tracks that its SFU sends, and the agent's socket, by
 WebSocket. The vendor dials for tracks, the receiver dials the agent's socket.
 
-``verify`` checks a signature, ``webhook`` and ``recording`` read bodies, ``stream`` is a socket's session,
-``artefacts`` reads the files that webhooks announce. Pure: no asyncio, socket, clock or file.
+``verify`` checks a signature, ``webhook`` and ``recording`` read bodies, ``stream`` is a socket's session, ``replies``
+reads answers of the REST API, ``artefacts`` the files that links lead to. Pure: no asyncio, socket, clock or file.
 """
 
 from collections.abc import Mapping
@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from receiver.vendors.base import no_ping
 from receiver.vendors.realtimekit import agent, webhook
 from receiver.vendors.realtimekit.agent import connection_get, ping
+from receiver.vendors.realtimekit.replies import decode_reply
 from receiver.vendors.realtimekit.stream import session
 from receiver.vendors.realtimekit.verify import verify
 from receiver.vendors.realtimekit.webhook import decode
-from receiver.vendors.replies import passed_on as decode_reply
 
 NAME = "realtimekit"
 PING_BYTES, is_ping = 0, no_ping

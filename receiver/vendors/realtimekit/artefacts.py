@@ -24,6 +24,7 @@ __all__ = [
     "TranscriptLine",
     "chat_csv",
     "cues",
+    "summary",
     "track_map",
     "transcript_csv",
     "transcript_json",
@@ -164,6 +165,11 @@ def chat_csv(content: bytes) -> list[ChatLine]:
             raise Malformed(f"expected {len(headings)} cells, found {len(cells)}", f"row {number}")
         lines.append(_chat_line(dict(zip(headings, cells, strict=True))))
     return lines
+
+
+def summary(content: bytes) -> str:
+    """A summary: plain text or Markdown, as it is. Raises ``Malformed`` where it is not UTF-8."""
+    return _text(content)
 
 
 def track_map(content: bytes) -> list[TrackFile]:

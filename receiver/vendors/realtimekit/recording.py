@@ -61,10 +61,10 @@ def recording_meanings(told: Recording) -> list[Meaning]:
     if status == "UPLOADED":
         return _uploaded(told)
     if status == "ERRORED":
-        return [Meaning("artifact.failed", Artifact(kind="recording", message=_stop_reason(told)))]
+        return [Meaning("artifact.failed", Artifact(kind="recording", id=_id(told), message=_stop_reason(told)))]
     if status not in _STATUSES:
         return []
-    data = RecordingStatus(status=_STATUSES[status], recording=not_blank(told.id) or not_blank(told.recordingId))
+    data = RecordingStatus(status=_STATUSES[status], recording=_id(told))
     when = {"RECORDING": told.startedTime, "UPLOADING": told.stoppedTime}.get(status)
     return [Meaning("recording.status", data, when, once=False)]
 
@@ -75,6 +75,7 @@ def _uploaded(told: Recording) -> list[Meaning]:
     expires_at = moment(told.downloadUrlExpiry)
     whole = Artifact(
         kind="recording",
+        id=_id(told),
         url=not_blank(told.downloadUrl) if isinstance(told.downloadUrl, str) else None,
         expires_at=expires_at,
         message=_stop_reason(told),
@@ -85,18 +86,22 @@ def _uploaded(told: Recording) -> list[Meaning]:
     if isinstance(told.downloadUrl, list):
         files = track_files(told.downloadUrl, f"{_AT}.downloadUrl")
     if files:
-        found = [_of_track(file, expires_at) for file in files]
+        found = [_of_track(file, _id(told), expires_at) for file in files]
     else:
         found = [Meaning("artifact.ready", whole, part="recording")]
     if audio_url := not_blank(told.audioDownloadUrl):
-        sound = Artifact(kind="audio", url=audio_url, expires_at=expires_at, duration_s=duration_s)
+        sound = Artifact(kind="audio", id=_id(told), url=audio_url, expires_at=expires_at, duration_s=duration_s)
         found.append(Meaning("artifact.ready", sound, part="audio"))
     return found
 
 
-def _of_track(file: TrackFile, expires_at: str | None) -> Meaning:
-    data = Artifact(kind="recording", url=file.url or None, expires_at=expires_at, message=file.name)
+def _of_track(file: TrackFile, recording: str | None, expires_at: str | None) -> Meaning:
+    data = Artifact(kind="recording", id=recording, url=file.url or None, expires_at=expires_at, message=file.name)
     return Meaning("artifact.ready", data, part=f"{file.layer}/{file.name}")
+
+
+def _id(told: Recording) -> str | None:
+    return not_blank(told.id) or not_blank(told.recordingId)
 
 
 def _duration_s(told: Recording) -> float | None:

@@ -15,6 +15,7 @@ from receiver.events import AudioChunk, Event, StreamChannel, VideoChunk
 from receiver.record import Decoded, Record
 from receiver.vendors.realtimekit.agent import AgentState, decode_message, meeting_of
 from receiver.vendors.realtimekit.clock import RATE_HZ, SampleClock
+from receiver.vendors.realtimekit.jpeg import jpeg_size
 from receiver.vendors.realtimekit.packet import read_packet
 from receiver.vendors.wire import Delivery, read_object
 
@@ -155,9 +156,9 @@ class RealtimeKitSession:
         if not payload:
             return Decoded([])
         track = self._meeting_and_track()[1] or None
-        return self._media(
-            "video.chunk", VideoChunk(codec="mjpeg", container="jpeg", track=track), payload, message, now_ns
-        )
+        width, height = jpeg_size(payload) or (None, None)
+        data = VideoChunk(codec="mjpeg", container="jpeg", width=width, height=height, track=track)
+        return self._media("video.chunk", data, payload, message, now_ns)
 
     def _media(self, type_: str, data: AudioChunk | VideoChunk, media: memoryview, raw: bytes, now_ns: int) -> Decoded:
         event = Event(
