@@ -1,8 +1,9 @@
 """What Daily's REST API answers, as events (docs.daily.co, REST reference, 2026): what was fetched, and, of its own
 record of a room, what was missed.
 
-A call is named ``meetings`` (a list, or one of them), ``recordings``, ``transcripts``, or with ids that the answer itself does not tell:
-``recording.link/ID/SESSION``, ``transcript.vtt/ID/SESSION``, ``transcript.text/ID``, ``summary/ID``.
+A call is named ``meetings``, ``recordings`` or ``transcripts`` (a list, or one of them), or with ids that the answer
+itself does not tell: ``recording.link/ID/SESSION``, ``transcript.vtt/ID/SESSION``, ``transcript.text/ID``,
+``summary/ID``.
 """
 
 from collections.abc import Callable, Iterator
