@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from receiver.errors import VendorError
+from receiver.errors import VendorError, VendorNotFound
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -29,6 +29,10 @@ def within(vendor: str, field: str, value: int, least: int, most: int) -> int:
 
 
 def segment(text: str) -> str:
-    """``text`` as one segment of a path: whatever it holds, it leads to no other route."""
-    escaped = quote(text, safe="")
-    return escaped.replace(".", "%2E") if text in (".", "..") else escaped
+    """``text`` as one segment of a path: whatever it holds, it leads to no other route.
+
+    Raises ``VendorNotFound`` where it can be none; nothing was sent.
+    """
+    if text in ("", ".", ".."):
+        raise VendorNotFound(f"{text!r} is no name or id that a vendor gives; nothing was sent")
+    return quote(text, safe="")

@@ -116,7 +116,7 @@ class RoomOptions(Options, kw_only=True):
     def body(self, *, with_name: bool = True) -> dict[str, Any]:
         """As the vendor takes it. ``with_name``: a room that is there keeps its name."""
         told: dict[str, Any] = msgspec.to_builtins(self)
-        body = {key: told.pop(key) for key in ("name", "privacy") if key in told}
+        body: dict[str, Any] = {key: told.pop(key) for key in ("name", "privacy") if key in told}
         if not with_name:
             body.pop("name", None)
         return {**body, "properties": told} if told else body

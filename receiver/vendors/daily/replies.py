@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from receiver.data import Artifact, FetchedArtifact, MeetingInfo, Participant, ParticipantChange
+from receiver.data import Artifact, FetchedArtifact, FetchedKind, MeetingInfo, Participant, ParticipantChange
 from receiver.events import Event, format_time
 from receiver.record import Decoded, Record
 from receiver.vendors.daily.webvtt import is_webvtt, segments
@@ -207,8 +207,9 @@ def _webvtt(record: Record, id_: str, session: str) -> Decoded:
 
 def _text(record: Record, id_: str, session: str) -> Decoded:
     text = record.payload.decode("utf-8", "replace").removeprefix("\ufeff")
+    kind: FetchedKind = "summary" if call_of(record).startswith("summary") else "transcript"
     data = FetchedArtifact(
-        kind="summary" if call_of(record).startswith("summary") else "transcript",
+        kind=kind,
         id=id_ or None,
         text=not_blank(text),
         session=session or None,
