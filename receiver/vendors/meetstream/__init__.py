@@ -1,8 +1,8 @@
 """MeetStream AI: callbacks, participant webhooks and live transcripts by HTTP; audio, video, transcript and control by
 WebSocket. The vendor is always the client.
 
-``verify`` checks a signature, ``body`` tells HTTP bodies and text messages apart, ``stream`` is a socket's session.
-Pure: no asyncio, socket, clock or file.
+``verify`` checks a signature, ``body`` tells HTTP bodies and text messages apart, ``stream`` is a socket's session,
+``replies`` reads what the REST API answers. Pure: no asyncio, socket, clock or file.
 """
 
 from collections.abc import Mapping
@@ -12,9 +12,9 @@ from receiver.vendors.meetstream.body import decode
 from receiver.vendors.meetstream.callback import ARTIFACTS, DATA_DELETION, STATUSES
 from receiver.vendors.meetstream.control import COMMANDS
 from receiver.vendors.meetstream.participant import CHANGES
+from receiver.vendors.meetstream.replies import decode_reply
 from receiver.vendors.meetstream.stream import session
 from receiver.vendors.meetstream.verify import sign, verify
-from receiver.vendors.replies import passed_on as decode_reply
 
 NAME = "meetstream"
 

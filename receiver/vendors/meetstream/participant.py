@@ -31,7 +31,9 @@ class _When(msgspec.Struct):
     absolute: str | None = None
 
 
-class _Change(msgspec.Struct):
+class Change(msgspec.Struct):
+    """Who came or left, and when: ``relative`` in seconds on the bot's clock."""
+
     action: str | None = None
     participant: _Who | None = None
     timestamp: _When | None = None
@@ -42,7 +44,7 @@ class _Bot(msgspec.Struct):
 
 
 class _Data(msgspec.Struct):
-    data: _Change | None = None
+    data: Change | None = None
     bot: _Bot | None = None
 
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from receiver.events import Person, Transcript, Word
+from receiver.events import Transcript, Word
 from receiver.record import Decoded
-from receiver.vendors.meetstream.wire import attributes, person
+from receiver.vendors.meetstream.wire import attributes, person, speaker
 from receiver.vendors.wire import Delivery, Layers, timed_key, typed_layers
 
 
@@ -157,10 +157,5 @@ def _word(word: _Word) -> Word:
         end_s=word.end,
         confidence=word.confidence or None,
         final=word.word_is_final,
-        speaker=_word_speaker(word.speaker),
+        speaker=speaker(word.speaker),
     )
-
-
-def _word_speaker(told: str | int | None) -> Person | None:
-    """A word's speaker is a name in some variants and an index in others."""
-    return person(str(told), None) if isinstance(told, int) else person(None, told)

@@ -20,6 +20,11 @@ def person(id_: str | None, name: str | None) -> Person | None:
     return None if id_ is None and name is None else Person(id=id_, name=name)
 
 
+def speaker(told: str | int | None) -> Person | None:
+    """Who spoke a word or a segment: a name in some variants, an index in others."""
+    return person(str(told), None) if isinstance(told, int) else person(None, told)
+
+
 def attributes(value: dict[str, Any] | None) -> dict[str, Any] | None:
     """``custom_attributes`` as the contract carries them: absent where empty."""
     if value:
