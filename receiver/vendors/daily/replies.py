@@ -52,7 +52,6 @@ class _Meeting(msgspec.Struct):
 class _Recording(msgspec.Struct):
     id: str | None = None
     room_name: str | None = None
-    start_ts: Moment | None = None
     status: str | None = None
     duration: Number | None = None
     mtgSessionId: str | None = None  # noqa: N815 - the vendor's spelling
@@ -88,12 +87,14 @@ def decode_reply(record: Record) -> Decoded:
 
 
 def _meetings(record: Record, items: list[dict[str, Any]], at: str, seen: Seen | None) -> Iterator[Event]:
-    """Who was in each session; or, where it is known what had come, what had not."""
-    for number, item in enumerate(items):
-        told = typed(item, _Meeting, at.format(number))
-        if seen is not None:
+    """Who was in each session; or, where it is known what had come, what had not: then the oldest session comes first,
+    which the vendor lists last."""
+    sessions = [(item, typed(item, _Meeting, at.format(number))) for number, item in enumerate(items)]
+    if seen is not None:
+        for _, told in reversed(sessions):
             yield from _missed(record, told, seen)
-            continue
+        return
+    for number, (item, told) in enumerate(sessions):
         people = [person.participant for person in told.participants or []]
         data = FetchedArtifact(
             kind="participants", id=told.id or None, participants=people or None, duration_s=finite(told.duration),
@@ -140,12 +141,10 @@ def _recordings(record: Record, items: list[dict[str, Any]], at: str, seen: Seen
             kind="recording", id=told.id or None, duration_s=finite(told.duration), session=told.mtgSessionId or None
         )
         subject = record.subject or told.room_name or ""
-        ready_ns = _later(told.start_ts, told.duration)
-        yield from _artifact(record, item, data, told.status, seen, ready_ns, "recording.ready-to-download", subject)
+        yield from _artifact(record, item, data, told.status, seen, subject)
 
 
 def _transcripts(record: Record, items: list[dict[str, Any]], at: str, seen: Seen | None) -> Iterator[Event]:
-    """The vendor's list tells no time: that of its arrival stands for it."""
     for number, item in enumerate(items):
         told = typed(item, _Transcript, at.format(number))
         data = Artifact(
@@ -154,15 +153,16 @@ def _transcripts(record: Record, items: list[dict[str, Any]], at: str, seen: See
             duration_s=finite(told.duration),
             session=told.mtgSessionId or None,
         )
-        name = "transcript.ready-to-download"
-        yield from _artifact(record, item, data, told.status, seen, None, name, record.subject)
+        yield from _artifact(record, item, data, told.status, seen, record.subject)
 
 
 def _artifact(
-    record: Record, item: dict[str, Any], data: Artifact, status: str | None, seen: Seen | None, time_ns: int | None,
-    ready_name: str, subject: str,
-) -> Iterator[Event]:  # fmt: skip
-    """What is ready or failed, if that was missed; as it is, where nothing is known of what came before."""
+    record: Record, item: dict[str, Any], data: Artifact, status: str | None, seen: Seen | None, subject: str
+) -> Iterator[Event]:
+    """What is ready or failed, if that was missed; as it is, where nothing is known of what came before.
+
+    Nothing tells when it became so: the time of the answer stands for it.
+    """
     suffix = data.id or data.kind
     if seen is None:
         kind = "recording" if data.kind == "recording" else "transcript"
@@ -173,13 +173,9 @@ def _artifact(
     outcome = "ready" if word in _READY else "failed" if word in _FAILED else ""
     if outcome and f"{data.kind}/{outcome}" not in seen.artifacts:
         data.reconciled = True
-        name = ready_name if outcome == "ready" else f"{data.kind}.error"
-        type_ = f"artifact.{outcome}"
-        time_ns = time_ns if outcome == "ready" else None
-        yield reply_event(
-            record, data, type_=type_, time_ns=time_ns or 0, suffix=f"{suffix}/{outcome}", vendorevent=name,
-            subject=subject,
-        )  # fmt: skip
+        name = f"{data.kind}.{'ready-to-download' if outcome == 'ready' else 'error'}"
+        suffix = f"{suffix}/{outcome}"
+        yield reply_event(record, data, type_=f"artifact.{outcome}", suffix=suffix, vendorevent=name, subject=subject)
 
 
 def _recording_link(record: Record, body: dict[str, Any], id_: str, session: str) -> Decoded:
