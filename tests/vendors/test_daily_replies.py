@@ -101,6 +101,16 @@ def test_somebody_without_an_id_is_told_by_name() -> None:
     assert (event.type, event.data.participant.id) == ("participant.joined", "p1")  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("call", ["meetings", "recordings", "transcripts"])
+@pytest.mark.parametrize("seen", [None, Seen()])
+def test_events_of_one_answer_are_told_apart(call: str, seen: Seen | None) -> None:
+    """By the vendor's ids, or by their places where there are none."""
+    people = [{"user_name": "Ada"}, {"user_name": "Ada"}, {"participant_id": "1"}]
+    item = {"status": "finished", "ongoing": False, "participants": people}
+    events = decode(call, {"data": [{**item, "id": "1"}, item, item]}, seen=seen).events
+    assert len({event.id for event in events}) == len(events) >= 3
+
+
 def test_older_sessions_are_told_first() -> None:
     """The vendor lists the newest first; who folds events wants them as they happened."""
     sessions = [{"id": "new", "start_time": 1788263900}, {"id": "old", "start_time": 1788260000}]

@@ -91,8 +91,8 @@ def _meetings(record: Record, items: list[dict[str, Any]], at: str, seen: Seen |
     which the vendor lists last."""
     sessions = [(item, typed(item, _Meeting, at.format(number))) for number, item in enumerate(items)]
     if seen is not None:
-        for _, told in reversed(sessions):
-            yield from _missed(record, told, seen)
+        for number, (_, told) in reversed(list(enumerate(sessions))):
+            yield from _missed(record, told, number, seen)
         return
     for number, (item, told) in enumerate(sessions):
         people = [person.participant for person in told.participants or []]
@@ -100,16 +100,16 @@ def _meetings(record: Record, items: list[dict[str, Any]], at: str, seen: Seen |
             kind="participants", id=told.id or None, participants=people or None, duration_s=finite(told.duration),
             session=told.id or None, body=item,
         )  # fmt: skip
-        yield reply_event(record, data, suffix=told.id or str(number), subject=record.subject or told.room or "")
+        yield reply_event(record, data, suffix=told.id or f"#{number}", subject=record.subject or told.room or "")
 
 
-def _missed(record: Record, told: _Meeting, seen: Seen) -> Iterator[Event]:
+def _missed(record: Record, told: _Meeting, number: int, seen: Seen) -> Iterator[Event]:
     """Of one session. A connection is told by its id, and by its name only where the vendor gives no id.
 
     While a session goes on its durations still grow: then nobody has left.
     """
     session, subject = told.id or None, record.subject or told.room or ""
-    base = told.id or "session"
+    base = told.id or f"#{number}"
 
     def event(name: str, data: MeetingInfo | ParticipantChange, time_ns: int | None, who: str = "") -> Event:
         suffix = "/".join(filter(None, (base, name, who)))
@@ -121,7 +121,7 @@ def _missed(record: Record, told: _Meeting, seen: Seen) -> Iterator[Event]:
         yield event("meeting.started", MeetingInfo(session=session, reconciled=True), moment_ns(told.start_time))
     for place, person in enumerate(told.participants or []):
         who = person.participant
-        key, label = who.id or who.name or "", who.id or str(place)
+        key, label = who.id or who.name or "", who.id or f"#{place}"
         if key not in seen.joined:
             data = ParticipantChange(participant=who, session=session, reconciled=True)
             yield event("participant.joined", data, moment_ns(person.join_time), label)
@@ -141,7 +141,7 @@ def _recordings(record: Record, items: list[dict[str, Any]], at: str, seen: Seen
             kind="recording", id=told.id or None, duration_s=finite(told.duration), session=told.mtgSessionId or None
         )
         subject = record.subject or told.room_name or ""
-        yield from _artifact(record, item, data, told.status, seen, subject)
+        yield from _artifact(record, item, number, data, told.status, seen, subject)
 
 
 def _transcripts(record: Record, items: list[dict[str, Any]], at: str, seen: Seen | None) -> Iterator[Event]:
@@ -153,19 +153,25 @@ def _transcripts(record: Record, items: list[dict[str, Any]], at: str, seen: See
             duration_s=finite(told.duration),
             session=told.mtgSessionId or None,
         )
-        yield from _artifact(record, item, data, told.status, seen, record.subject)
+        yield from _artifact(record, item, number, data, told.status, seen, record.subject)
 
 
 def _artifact(
-    record: Record, item: dict[str, Any], data: Artifact, status: str | None, seen: Seen | None, subject: str
+    record: Record,
+    item: dict[str, Any],
+    number: int,
+    data: Artifact,
+    status: str | None,
+    seen: Seen | None,
+    subject: str,
 ) -> Iterator[Event]:
     """What is ready or failed, if that was missed; as it is, where nothing is known of what came before.
 
     Nothing tells when it became so: the time of the answer stands for it.
     """
-    suffix = data.id or data.kind
+    suffix = data.id or f"#{number}"
     if seen is None:
-        kind = "recording" if data.kind == "recording" else "transcript"
+        kind: FetchedKind = "recording" if data.kind == "recording" else "transcript"
         fetched = FetchedArtifact(kind=kind, id=data.id, duration_s=data.duration_s, session=data.session, body=item)
         yield reply_event(record, fetched, suffix=suffix, subject=subject)
         return

@@ -85,7 +85,7 @@ def _texts(record: Record) -> Decoded:
             kind="transcript", id=one.id or None, text=not_blank(one.content), language=one.language or None
         )
         subject = record.subject or one.meeting
-        events.append(reply_event(record, data, suffix=one.id or str(number), subject=subject))
+        events.append(reply_event(record, data, suffix=one.id or f"#{number}", subject=subject))
     return reply(record, events)
 
 
@@ -97,7 +97,7 @@ def _spoken(record: Record, told: SentencedTranscript, id_: str, number: int, *,
     ]
     data = FetchedArtifact(kind="transcript", id=id_ or None, segments=segments or None)
     subject = (told.meeting or record.subject) if several else (record.subject or told.meeting)
-    return reply_event(record, data, suffix=(id_ or str(number)) if several else "", subject=subject)
+    return reply_event(record, data, suffix=(id_ or f"#{number}") if several else "", subject=subject)
 
 
 def _has(value: Any, key: str) -> bool:
