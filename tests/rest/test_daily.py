@@ -327,10 +327,13 @@ async def test_what_is_never_ready_is_pending() -> None:
 
 
 async def test_what_nobody_knows_cannot_be_fetched() -> None:
-    """No such kind; and no log of the account."""
+    """No such kind, nothing that is named, no log of the account: nothing is sent."""
     async with domain() as (cloud, api):
         with pytest.raises(VendorCannot, match="nothing of the kind 'chat'"):
             await api.fetch("chat", "standup", Hints())
+        for kind in api.KINDS:
+            with pytest.raises(VendorError, match="has to be named"):
+                await api.fetch(kind, "", Hints())
         with pytest.raises(VendorCannot, match="no log of deliveries"):
             await api.own_record("", Hints())
         assert not cloud.tally.calls

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -87,6 +88,22 @@ async def test_who_leaves_has_come_and_stayed_as_long_as_is_said() -> None:
         for event in left:
             stayed_ns = event.time_ns - joined[event.data.participant.id].time_ns  # type: ignore[attr-defined]
             assert stayed_ns == pytest.approx(event.data.duration_s * 1e9, abs=2e6)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("speed", [0, 400])
+async def test_nothing_is_told_before_it_has_happened(speed: float) -> None:
+    """However fast it is played: a push is sent when its time has come, or later."""
+    arrived: list[float] = []
+
+    def note(post: Post) -> int:
+        arrived.append(time.time())
+        return 200
+
+    async with recording_server(on_post=note) as receiver:
+        await play_meetings(receiver.url, speed=speed, secret=SECRET)
+        sent = [post.json["event_ts"] for post in receiver.posts[1:]]
+        assert sent == sorted(sent)
+        assert all(sent_s <= arrived_s + 0.01 for sent_s, arrived_s in zip(sent, arrived[1:], strict=True))
 
 
 async def test_the_same_seed_tells_the_same_meeting() -> None:

@@ -80,6 +80,8 @@ class DailyApi(DailyCalls, VendorApi):
 
         Which sessions of the room are meant, ``hints.session`` tells, else the times; without either it is all of them.
         """
+        if kind in self.KINDS and not (subject or hints.session or (hints.artifact and kind != "participants")):
+            raise VendorError(f"daily: {kind}: a room, a session or an id has to be named; nothing was sent")
         if kind == "transcript":
             return await self._transcripts(subject, hints)
         if kind == "recording":

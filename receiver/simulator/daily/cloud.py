@@ -132,10 +132,11 @@ class DailyCloud(DailyRest):
         return call
 
     async def hold(self, room: Room) -> None:
-        """A whole meeting. Played at once (``speed`` 0) it has just been over, else it begins now."""
+        """A whole meeting. The faster it is played, the longer ago it began: none of it lies in the future."""
         content = await asyncio.to_thread(recording.load)
         talked_s = TALK_S + content.duration_s
-        began_s = time.time() - (0 if self.speed else talked_s + _SUMMARY_READY_S)
+        spared = 1 - 1 / max(1.0, self.speed) if self.speed else 1.0
+        began_s = time.time() - spared * (talked_s + _SUMMARY_READY_S)
         call = await self.open_call(room, started_s=began_s)
         clock = _Clock(self, call)
         self.progress(room.name, "meeting.started")
