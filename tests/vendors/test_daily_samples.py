@@ -6,9 +6,9 @@ import pytest
 
 from receiver.vendors import daily
 from tests.vendors.daily_wire import NOW_S, SECRET
-from tests.vendors.samples import folders_of, headers_of
+from tests.vendors.samples import folders_of, headers_of, is_reply
 
-BODIES = [folder for folder in folders_of("daily") if (folder / "body.bin").exists()]
+BODIES = [folder for folder in folders_of("daily") if (folder / "body.bin").exists() and not is_reply(folder)]
 
 
 @pytest.mark.parametrize("folder", BODIES, ids=lambda folder: folder.name)

@@ -1,7 +1,8 @@
 """Daily (daily.co): webhooks of a domain, pinless dial-in calls, and live transcription that a bridge forwards, by HTTP
 or as text on a WebSocket. Daily itself opens no socket.
 
-``verify`` checks a signature, ``ping`` knows the body that tries an address, ``body`` tells bodies apart.
+``verify`` checks a signature, ``ping`` knows the body that tries an address, ``body`` tells bodies apart, ``replies``
+decodes what the REST API answers.
 Pure: no asyncio, socket, clock or file.
 """
 
@@ -11,9 +12,9 @@ from receiver.record import Record
 from receiver.vendors.base import Session
 from receiver.vendors.daily.body import PINLESS, WEBHOOKS, decode
 from receiver.vendors.daily.ping import PING_BYTES, is_ping
+from receiver.vendors.daily.replies import decode_reply
 from receiver.vendors.daily.transcription import NAME as _LIVE_TEXT
 from receiver.vendors.daily.verify import sign, verify
-from receiver.vendors.replies import passed_on as decode_reply
 from receiver.vendors.texts import TextSession
 
 NAME = "daily"

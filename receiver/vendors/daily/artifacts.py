@@ -31,6 +31,7 @@ class _Info(msgspec.Struct):
 
 
 class _Made(Payload):
+    id: str | None = None
     recording_id: str | None = None
     status: str | None = None
     duration: Number | None = None
@@ -47,6 +48,7 @@ class _Output(msgspec.Struct):
 
 
 class _Job(Payload):
+    id: str | None = None
     preset: str | None = None
     status: str | None = None
     output: dict[str, Any] | None = None
@@ -63,13 +65,15 @@ def read_recording_started(_name: str, type_: str, payload: dict[str, Any]) -> N
 def read_artifact(name: str, type_: str, payload: dict[str, Any]) -> News:
     """A recording, transcript or live stream that is ready or failed. Raises ``Malformed``.
 
-    A status that tells of failure outweighs the name. The size is that of all tracks, where each has one.
+    ``id`` is what the REST API calls it. A status that tells of failure outweighs the name. The size is that of all
+    tracks, where each has one.
     """
     told = typed(payload, _Made, PAYLOAD)
     failed = type_ == "artifact.failed" or _is_failure(told.status)
     moment = told.timestamp if told.timestamp is not None or told.info is None else told.info.endTs
     data = Artifact(
         kind=_KINDS[name.partition(".")[0]],
+        id=told.recording_id or told.id or None,
         message=told.error_msg or told.error_message or told.error or None,
         duration_s=finite(told.duration),
         size_bytes=_size_bytes(told.tracks),
@@ -94,13 +98,16 @@ def read_batch(_name: str, type_: str, payload: dict[str, Any]) -> News:
     if type_ == "artifact.failed" or _is_failure(told.status):
         kind = _KIND_OF_PRESET.get(told.preset or "")
         if kind is not None:
-            events.append(("artifact.failed", Artifact(kind=kind, message=told.error or None, session=told.session)))
+            data = Artifact(kind=kind, id=told.id or None, message=told.error or None, session=told.session)
+            events.append(("artifact.failed", data))
     else:
         output = told.output or {}
         typed(output, _Output, f"{PAYLOAD}.output")
         made = [key for key, value in output.items() if value]
         events += [
-            (type_, Artifact(kind=kind, session=told.session)) for key, kind in _KIND_OF_OUTPUT.items() if key in made
+            (type_, Artifact(kind=kind, id=told.id or None, session=told.session))
+            for key, kind in _KIND_OF_OUTPUT.items()
+            if key in made
         ]
         rest = any(key not in _KIND_OF_OUTPUT for key in made)
     return News(events, subject=told.subject, session=told.session, rest=rest)
