@@ -107,6 +107,8 @@ def _findings(settings: Settings, sinks: dict[str, Sink]) -> Iterator[Finding]:
 def _check_endpoint(one: Endpoint) -> Finding:
     what = f"endpoints.{one.vendor}.{one.name}"
     held = [word for word, there in (("token", one.tokens or one.auto_token), ("signature", one.signed)) if there]
+    if one.scheme and one.signed:
+        held[-1] = f"signature in {one.scheme.signed_in}"
     if held == ["signature"] and one.vendor == "meetstream":
         return Finding("warn", what, f"takes deliveries that show its signature{UNSIGNED_BOTS}")
     if held:

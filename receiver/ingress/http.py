@@ -24,6 +24,7 @@ from receiver.settings import ServerSettings
 from receiver.telemetry.ledger import Intake as Book
 from receiver.telemetry.ledger import Ledger
 from receiver.vendors import vendor_named
+from receiver.vendors.base import Headers, Scheme
 
 _ANSWERS = {fate: b'{"status":"%s"}\n' % fate.encode() for fate in ("accepted", "duplicate", "quarantined")}
 _PONG = b'{"status":"ok"}\n'
@@ -87,7 +88,7 @@ class Deliveries:
             payload=body,
             received_ns=received_ns,
             subject=target.subject,
-            headers=_kept_headers(request.headers, inflated=not fault),
+            headers=_kept_headers(request.headers, endpoint.scheme, inflated=not fault),
         )
         trusted = target.authorized and bool(endpoint.tokens)
         try:
@@ -153,9 +154,9 @@ class Deliveries:
         lower: dict[str, str] = {}
         for name, value in headers.items():
             lower[name.lower()] = f"{lower[name.lower()]},{value}" if name.lower() in lower else value
-        vendor = vendor_named(endpoint.vendor)
+        verify = endpoint.scheme.verify if endpoint.scheme else vendor_named(endpoint.vendor).verify
         secrets = endpoint.secrets
-        if endpoint.key_url and _signature_shown(headers):
+        if endpoint.key_url and _signature_shown(headers, endpoint.scheme):
             try:
                 secrets = await self._keys.of(endpoint.key_url)
             except Overloaded:
@@ -163,14 +164,14 @@ class Deliveries:
                     raise
                 return False
         try:
-            result = vendor.verify(lower, body, secrets=secrets, now_s=received_ns / 1e9)
+            result = verify(lower, body, secrets=secrets, now_s=received_ns / 1e9)
         except StaleSignature:
             raise
         except BadSignature:
             newer = await self._keys.newer(endpoint.key_url) if endpoint.key_url else ()
             if not newer:
                 raise
-            result = vendor.verify(lower, body, secrets=newer, now_s=received_ns / 1e9)
+            result = verify(lower, body, secrets=newer, now_s=received_ns / 1e9)
         except Unauthorized:  # the vendor signs always, and somebody has left it out; a token is enough
             if not target.authorized:
                 raise
@@ -186,7 +187,7 @@ class Deliveries:
 
     def _require(self, target: Target, request: web.BaseRequest) -> None:
         try:
-            self._guard.require(target, _signature_shown(request.headers))
+            self._guard.require(target, _signature_shown(request.headers, target.endpoint.scheme))
         except Unauthorized:
             self._count_refused(target)
             raise
@@ -195,8 +196,12 @@ class Deliveries:
         _count(self._ledger.endpoint(target.endpoint.vendor, target.endpoint.name), "refused")
 
 
-def _signature_shown(headers: Mapping[str, str]) -> bool:
-    return any(name.lower().endswith("signature") for name in headers)
+def _signature_shown(headers: Mapping[str, str], scheme: Scheme | None) -> bool:
+    return any(_is_signature(name.lower(), scheme) for name in headers)
+
+
+def _is_signature(lower_name: str, scheme: Scheme | None) -> bool:
+    return lower_name == scheme.signed_in if scheme else lower_name.endswith("signature")
 
 
 def _count(book: Book, fate: Literal["refused", "failed"]) -> None:
@@ -212,12 +217,17 @@ def _answer(outcome: Outcome, *, trusted: bool) -> web.Response:
     return web.Response(body=body, status=200 if trusted else 400, headers=_JSON)
 
 
-def _kept_headers(headers: Mapping[str, str], *, inflated: bool) -> tuple[tuple[str, str], ...]:
+def _kept_headers(headers: Mapping[str, str], scheme: Scheme | None, *, inflated: bool) -> Headers:
     """What the journal keeps of the head: everything but credentials, and what is true of the bytes that it holds. A
-    signature is no credential: it can be checked again."""
-    return tuple(
-        (name.lower(), value)
-        for name, value in headers.items()
-        if not (inflated and name.lower() == "content-encoding")
-        and (name.lower().endswith("signature") or not is_secret_key(name))
+    signature is no credential: it can be checked again.
+
+    What a scheme names otherwise comes first, under the name that the decoder knows, whatever the config says later.
+    """
+    every = tuple((name.lower(), value) for name, value in headers.items())
+    kept = tuple(
+        (name, value)
+        for name, value in every
+        if not (inflated and name == "content-encoding")
+        and (name.endswith("signature") or _is_signature(name, scheme) or not is_secret_key(name))
     )
+    return scheme.named(every) + kept if scheme else kept
