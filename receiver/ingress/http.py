@@ -217,7 +217,7 @@ def _answer(outcome: Outcome, *, trusted: bool) -> web.Response:
     return web.Response(body=body, status=200 if trusted else 400, headers=_JSON)
 
 
-def _kept_headers(headers: Mapping[str, str], scheme: Scheme | None, *, inflated: bool) -> Headers:
+def _kept_headers(headers: Mapping[str, str], scheme: Scheme | None = None, *, inflated: bool) -> Headers:
     """What the journal keeps of the head: everything but credentials, and what is true of the bytes that it holds. A
     signature is no credential: it can be checked again.
 
