@@ -21,7 +21,7 @@ KEY = b"a key of organisation 12"
 SECRET, OTHER = ("whsec_" + base64.b64encode(key).decode() for key in (KEY, b"a key of organisation 13"))
 TOKEN = "tok-4711-secret"
 ENVIRON = {"S": SECRET, "O": OTHER, "T": TOKEN}
-SCHEME = {
+SCHEME: dict[str, Any] = {
     "signature_header": "X-Hook-Digest", "prefix": "v1,", "encoding": "base64", "key": "base64",
     "event_header": "X-Webhook-Key", "uuid_header": "Meemo-Delivery",
 }  # fmt: skip

@@ -41,7 +41,8 @@ async def served(**facts: Any) -> AsyncIterator[tuple[MeemoApi, MeemoCloud]]:
 
 async def played(api: MeemoApi, cloud: MeemoCloud, **options: Any) -> Meeting:
     """A meeting that is over."""
-    made = await api.create_meeting(MeetingOptions(**({"organization_id": 1, "title": "Weekly"} | options)))
+    asked: dict[str, Any] = {"organization_id": 1, "title": "Weekly"} | options
+    made = await api.create_meeting(MeetingOptions(**asked))
     await cloud.idle()
     return made
 
@@ -386,11 +387,15 @@ async def test_the_own_record_is_the_log_of_the_last_day() -> None:
 # A vendor that is not as documented, or overloaded
 
 
+Answers = list[tuple[int, dict[str, str], Any]]
+
+
 class Odd:
     """Answers as a test says: ``answers[path]`` is a list of (status, headers, body), the last one for good."""
 
-    def __init__(self, **answers: list[tuple[int, dict[str, str], Any]]) -> None:
-        self.answers = {"token": [(200, {}, {"access_token": "t-secret", "expires_in": 10800})]} | answers
+    def __init__(self, **answers: Answers) -> None:
+        granted: Answers = [(200, {}, {"access_token": "t-secret", "expires_in": 10800})]
+        self.answers = {"token": granted} | answers
         self.asked: list[tuple[str, dict[str, str]]] = []
 
     @asynccontextmanager
@@ -416,7 +421,7 @@ class Odd:
 
 
 @asynccontextmanager
-async def odd(**answers: list[tuple[int, dict[str, str], Any]]) -> AsyncIterator[tuple[MeemoApi, Odd]]:
+async def odd(**answers: Answers) -> AsyncIterator[tuple[MeemoApi, Odd]]:
     vendor = Odd(**answers)
     async with vendor.serving() as url, aiohttp.ClientSession() as client:
         yield MeemoApi(account(url), client, tries=TRIES), vendor
@@ -461,7 +466,8 @@ async def test_pages_in_a_circle_end() -> None:
 
 async def test_a_recording_elsewhere_sees_no_token() -> None:
     """Recording: the bearer goes to the API's own host only."""
-    elsewhere = Odd(**{"a.mp3": [(200, {}, b"sound")]})
+    sound: Answers = [(200, {}, b"sound")]
+    elsewhere = Odd(**{"a.mp3": sound})
     async with (
         elsewhere.serving() as other,
         odd(recording=[(200, {}, {"recording_url": f"{other}/a.mp3"})]) as (api, _),
@@ -482,9 +488,10 @@ async def test_a_recording_that_is_no_url_is_an_error(url: str) -> None:
 
 async def test_summaries_of_every_kind() -> None:
     """Text, an object where the meeting is old, or null: not made, and never will be, once it is complete."""
-    old, none = {"summary": {"points": ["a"]}}, {"summary": None, "notes": "", "keywords": []}
-    detail = [(200, {}, {"id": 7, "summary_complete": True})]
-    async with odd(summary=[(200, {}, old), (200, {}, none), (200, {}, none)], **{"7": detail}) as (api, _):
+    none: dict[str, Any] = {"summary": None, "notes": "", "keywords": []}
+    old: Answers = [(200, {}, {"summary": {"points": ["a"]}})]
+    detail: Answers = [(200, {}, {"id": 7, "summary_complete": True})]
+    async with odd(summary=[*old, (200, {}, none)], **{"7": detail}) as (api, _):
         assert (await api.summary(7)).summary == {"points": ["a"]}
         assert (await api.summary(7)).summary is None
         assert await api.fetch("summary", "7", NO_HINTS) == []
@@ -509,11 +516,13 @@ async def test_an_answer_that_is_not_as_documented_is_an_error(body: Any, words:
 async def test_a_log_without_links_is_one_page() -> None:
     """Its sample shows neither ``next`` nor ``previous``; an entry without an event id cannot have been missed."""
     entries = [{"id": 501, "event_uuid": "evt_1"}, {"id": 502}, {"id": 503, "event_uuid": "evt_1"}]
-    async with odd(**{"webhook-events": [(200, {}, {"count": 3, "results": entries})]}) as (api, _):
+    log: Answers = [(200, {}, {"count": 3, "results": entries})]
+    async with odd(**{"webhook-events": log}) as (api, _):
         assert [one.id async for one in api.log()] == [501, 502, 503]
         (only,) = await api.own_record("", NO_HINTS)
         assert msgspec.json.decode(only.body) == entries[0]
-    async with odd(**{"webhook-events": [(200, {}, {"results": [{"event_uuid": 1.5, "id": []}]})]}) as (api, _):
+    log = [(200, {}, {"results": [{"event_uuid": 1.5, "id": []}]})]
+    async with odd(**{"webhook-events": log}) as (api, _):
         with pytest.raises(VendorError, match="entry of the log"):
             await api.own_record("", NO_HINTS)
 

@@ -17,7 +17,7 @@ from tests.simulator.recording_server import Post, Recorder, recording_server
 from tests.vendors.samples import NOW_NS
 
 SECRET = "whsec_" + base64.b64encode(b"a key of twenty-four byte").decode()
-OTHER = {"signature_header": "Meemo-Signature", "prefix": "v1=", "encoding": "base64", "key": "base64",
+OTHER: dict[str, Any] = {"signature_header": "Meemo-Signature", "prefix": "v1=", "encoding": "base64", "key": "base64",
          "event_header": "Meemo-Event", "uuid_header": "Meemo-Delivery"}  # fmt: skip
 BOT = {"organization_id": 1, "title": "Weekly", "bot_meeting_url": "https://meet.example.com/a"}
 STORY = ["meeting.created", "meeting.transcription_completed", "meeting.summarization_completed"]

@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from receiver.simulator.meemo.asking import Refusal, day_of, named_in, read_object, whole_number
 from receiver.simulator.meemo.store import EVENTS, Meeting
 
 if TYPE_CHECKING:
@@ -22,14 +23,6 @@ _TOPICS = (
     {"id": 2, "name": "Engineering", "alias": "Tech Sync", "language": "en"},
 )
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Refusal(Exception):
-    """A request that is answered with ``status`` and ``body``."""
-
-    def __init__(self, status: int, body: Any) -> None:
-        super().__init__(status)
-        self.status, self.body = status, body
 
 
 class Api:
@@ -120,11 +113,11 @@ class Api:
         if text := query.get("title"):
             found = [one for one in found if text.lower() in one.title.lower()]
         if text := query.get("participants"):
-            wanted = {_number(part, "participants") for part in text.split(",")}
+            wanted = {whole_number(part, "participants") for part in text.split(",")}
             found = [one for one in found if wanted & {person["id"] for person in one.participants()["participants"]}]
         for key, keeps in (("created_after", 1), ("created_before", -1)):
             if text := query.get(key):
-                day = _day(text, key)
+                day = day_of(text, key)
                 found = [
                     one for one in found if (one.created.date() >= day if keeps > 0 else one.created.date() <= day)
                 ]
@@ -135,7 +128,7 @@ class Api:
         return self._page(request, [one.item() for one in reversed(found)])
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
-        asked = await _object(request)
+        asked = await read_object(request)
         wrong: dict[str, list[str]] = {}
         organization = asked.get("organization_id")
         if not isinstance(organization, int):
@@ -178,7 +171,7 @@ class Api:
         return web.Response(body=self._sound.read_bytes(), content_type="audio/wav")
 
     def _meeting(self, request: web.Request) -> Meeting:
-        meeting: Meeting = _found(self._cloud.store.meetings, request)
+        meeting: Meeting = named_in(self._cloud.store.meetings, request)
         return meeting
 
     # Organisations
@@ -191,7 +184,7 @@ class Api:
     async def _usage(self, request: web.Request) -> web.StreamResponse:
         for key in ("start_date", "end_date"):
             if text := request.query.get(key):
-                _day(text, key)
+                day_of(text, key)
         text = request.query.get("organization_id")
         seconds = sum(self._cloud.speech.duration_s for one in self._cloud.store.meetings.values() if one.transcribed)
         return web.json_response(
@@ -209,7 +202,7 @@ class Api:
         return web.json_response([{"id": number, "name": name} for number, name in self._cloud.organizations.items()])
 
     def _organization(self, text: str) -> int:
-        number = _number(text, "organization_id")
+        number = whole_number(text, "organization_id")
         self._require_member(number)
         return number
 
@@ -220,7 +213,7 @@ class Api:
     # Webhooks
 
     async def _register(self, request: web.Request) -> web.StreamResponse:
-        asked = await _object(request)
+        asked = await read_object(request)
         url, events, organizations = (asked.get(key) for key in ("target_url", "events", "organization_ids"))
         wrong: dict[str, list[str]] = {}
         parts = urlsplit(url if isinstance(url, str) else "")
@@ -244,25 +237,25 @@ class Api:
         return self._page(request, [hook.body() for hook in self._cloud.store.hooks.values()])
 
     async def _hook(self, request: web.Request) -> web.StreamResponse:
-        return web.json_response(_found(self._cloud.store.hooks, request).body(detail=True))
+        return web.json_response(named_in(self._cloud.store.hooks, request).body(detail=True))
 
     async def _unregister(self, request: web.Request) -> web.StreamResponse:
-        del self._cloud.store.hooks[_found(self._cloud.store.hooks, request).id]
+        del self._cloud.store.hooks[named_in(self._cloud.store.hooks, request).id]
         return web.Response(status=204)
 
     async def _log(self, request: web.Request) -> web.StreamResponse:
         entries = list(reversed(self._cloud.store.log.values()))
         if text := request.query.get("webhook_id"):
-            number = _number(text, "webhook_id")
+            number = whole_number(text, "webhook_id")
             entries = [one for one in entries if one.webhook_id == number]
         return self._page(request, [one.body() for one in entries])
 
     async def _entry(self, request: web.Request) -> web.StreamResponse:
-        return web.json_response(_found(self._cloud.store.log, request).body())
+        return web.json_response(named_in(self._cloud.store.log, request).body())
 
     def _page(self, request: web.Request, items: list[Any]) -> web.StreamResponse:
-        number = _number(request.query.get("page", "1"), "page")
-        size = _number(request.query.get("size", str(_PAGE)), "size")
+        number = whole_number(request.query.get("page", "1"), "page")
+        size = whole_number(request.query.get("size", str(_PAGE)), "size")
         begin = (number - 1) * size
         if number < 1 or size < 1 or (begin >= len(items) and number > 1):
             raise Refusal(404, {"detail": "Invalid page."})
@@ -275,35 +268,3 @@ class Api:
         return web.json_response(
             {"count": len(items), "next": following, "previous": before, "results": items[begin : begin + size]}
         )
-
-
-async def _object(request: web.Request) -> dict[str, Any]:
-    try:
-        body = await request.json()
-    except ValueError:
-        body = None
-    if not isinstance(body, dict):
-        raise Refusal(400, {"detail": "JSON parse error."})
-    return body
-
-
-def _found(by_id: dict[int, Any], request: web.Request) -> Any:
-    text = request.match_info["id"]
-    one = by_id.get(int(text)) if text.isdecimal() else None
-    if one is None:
-        raise Refusal(404, {"detail": "Not found."})
-    return one
-
-
-def _number(text: str, key: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise Refusal(400, {key: ["A whole number is needed."]}) from None
-
-
-def _day(text: str, key: str) -> date:
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").date()
-    except ValueError:
-        raise Refusal(400, {key: ["Enter a date as YYYY-MM-DD."]}) from None
