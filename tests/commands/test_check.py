@@ -218,3 +218,14 @@ def test_a_scheme_is_told_and_checked(check: Check, monkeypatch: pytest.MonkeyPa
     ] and not [line for line in bad if "meemo" in line]
     status, _, bad = check("[endpoints.meemo.a.scheme]\nencoding = 5\n[endpoints.daily.a.scheme]\nprefix = ''\n")
     assert status == 78 and len(bad) == 2 and "endpoints.daily.a.scheme: found a scheme for daily" in bad[1]
+
+
+def test_a_secret_that_its_scheme_cannot_use_is_78(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every delivery signed with it would be refused; the secret itself is not shown."""
+    monkeypatch.setenv("GOOD", "whsec_c2VjcmV0")
+    monkeypatch.setenv("BAD", "no/base64!")
+    status, _, bad = check(
+        '[endpoints.meemo.a]\nsecret_env = ["GOOD", "BAD"]\n[endpoints.meemo.a.scheme]\nkey = "base64"\n'
+    )
+    assert status == 78 and bad[0].startswith("bad  endpoints.meemo.a.secret_env: found 1 secret that its scheme can")
+    assert "no/base64" not in bad[0]

@@ -40,7 +40,7 @@ class CalendarEvent(msgspec.Struct, kw_only=True, omit_defaults=True):
     end_time: str | None = None
 
 
-class MeetingOptions(Options, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, repr_omit_defaults=True):
+class MeetingOptions(Options, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A meeting to create: one that is planned, one that a bot joins, or one that is imported from a file.
 
     ``title``: the vendor makes one up where none is given. ``user_token``: a person's own token, ``pt_…``, who is then
