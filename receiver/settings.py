@@ -18,6 +18,7 @@ from receiver.errors import ConfigError
 from receiver.secretnames import SecretNames
 from receiver.sections import join, read_section, shown
 from receiver.settings_checks import check_journal, check_live, check_name, check_server, check_sinks
+from receiver.settings_scheme import read_scheme
 from receiver.settings_sections import (
     AccountSettings,
     AdminSettings,
@@ -31,6 +32,7 @@ from receiver.settings_sections import (
     Section,
     ServerSettings,
 )
+from receiver.vendors.base import Scheme
 
 __all__ = [
     "Account",
@@ -83,6 +85,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     secrets: tuple[str, ...] = ()
     auto_token: bool = False
     key_url: str = ""
+    #: in place of the vendor's own way to sign and to name
+    scheme: Scheme | None = None
 
     @property
     def signed(self) -> bool:
@@ -250,7 +254,15 @@ def _endpoints(file: _File, names: SecretNames, problems: list[str], *, need_sec
                     f"{section}.key_url: found beside secrets, allowed one of the two: pinned keys need no URL"
                 )
             found.append(
-                Endpoint(vendor=vendor, name=name, tokens=tokens, secrets=secrets, auto_token=auto, key_url=one.key_url)
+                Endpoint(
+                    vendor=vendor,
+                    name=name,
+                    tokens=tokens,
+                    secrets=secrets,
+                    auto_token=auto,
+                    key_url=one.key_url,
+                    scheme=read_scheme(vendor, one.scheme, join(section, "scheme"), problems),
+                )
             )
     return found
 

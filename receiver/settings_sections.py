@@ -3,7 +3,7 @@
 Each key stands in ``config/receiver.toml`` as well, and a test compares the two.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -102,6 +102,8 @@ class EndpointSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields
     key_url: str = ""
     #: take deliveries without any credential although the server is reachable from other machines
     open: bool = False
+    #: how deliveries are signed and named, where the vendor's documents do not say it (Meemo): keys of the vendor's own
+    scheme: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 FetchKind = Literal[

@@ -21,6 +21,7 @@ from receiver.settings import (
     from_dict,
     load,
 )
+from receiver.vendors import meemo
 from sinks import SINKS
 
 CONFIG = Path(__file__).parent.parent / "config"
@@ -52,6 +53,7 @@ def defaults_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
         (WRITTEN["live"], LiveSettings),
         (WRITTEN["readers"]["dashboard"], ReaderSettings),
         (WRITTEN["endpoints"]["meetstream"]["default"], EndpointSettings),
+        (WRITTEN["endpoints"]["meemo"]["default"]["scheme"], meemo.Scheme),
         (WRITTEN["accounts"]["meetstream"]["default"], AccountSettings),
     ],
 )

@@ -16,12 +16,13 @@ from typing import Any, Literal
 import msgspec
 
 from receiver.commands.urls import UNSIGNED_BOTS
-from receiver.errors import ConfigError, Unauthorized
+from receiver.errors import BadSignature, ConfigError, Unauthorized
 from receiver.plugins import check_vendors, make_sinks
 from receiver.redaction import redact_text
 from receiver.secretfiles import read_runtime
 from receiver.settings import Endpoint, LogSettings, Settings, is_loopback, load
 from receiver.telemetry import log as logs
+from receiver.vendors.base import Scheme
 from sinks.base import Sink
 
 _REACH_S = 15.0
@@ -107,11 +108,24 @@ def _findings(settings: Settings, sinks: dict[str, Sink]) -> Iterator[Finding]:
 def _check_endpoint(one: Endpoint) -> Finding:
     what = f"endpoints.{one.vendor}.{one.name}"
     held = [word for word, there in (("token", one.tokens or one.auto_token), ("signature", one.signed)) if there]
+    if one.scheme and one.signed:
+        held[-1] = f"signature in {one.scheme.signed_in}"
+        if unfit := sum(not _is_key(one.scheme, secret) for secret in one.secrets):
+            text = f"found {_count(unfit, 'secret')} that its scheme can make no key of, allowed what scheme.key says"
+            return Finding("bad", f"{what}.secret_env", text, config=True)
     if held == ["signature"] and one.vendor == "meetstream":
         return Finding("warn", what, f"takes deliveries that show its signature{UNSIGNED_BOTS}")
     if held:
         return Finding("ok", what, f"takes deliveries that show its {' or '.join(held)}")
     return Finding("warn", what, 'takes anybody\'s deliveries: set token = "auto" before others can reach it')
+
+
+def _is_key(scheme: Scheme, secret: str) -> bool:
+    try:
+        scheme.sign(b"", [secret], 0.0)
+    except BadSignature:
+        return False
+    return True
 
 
 def _check_readers(settings: Settings) -> Finding:

@@ -7,16 +7,19 @@ import argparse
 import os
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
-from receiver.errors import Malformed, Unauthorized
+from receiver.errors import ConfigError, Malformed, Unauthorized
 from receiver.events import Event
 from receiver.record import Record
+from receiver.settings_scheme import read_scheme
 from receiver.vendors import VENDORS, vendor_named
-from receiver.vendors.base import Session, Vendor
+from receiver.vendors.base import Scheme, Session, Vendor
 from receiver.vendors.replies import reply_record
 
 EXIT_MALFORMED = 65
@@ -77,6 +80,10 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--secret", action="append", default=[], type=_secret, metavar="TEXT|@PATH",
         help="check the bodies' signatures; as the vendor shows it, or a PEM file; repeatable, any may fit",
     )  # fmt: skip
+    parser.add_argument(
+        "--scheme", action="append", default=[], type=_scheme, metavar="KEY=VALUE|FILE",
+        help="how the bodies are signed and named, as in an endpoint's scheme table, or a TOML file of it; repeatable",
+    )  # fmt: skip
     parser.add_argument("files", nargs="+", metavar="FILE", help="a captured body or message; - is standard input")
     parser.set_defaults(run=run)
 
@@ -88,15 +95,23 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         return _complain(f"{_shown(str(error.filename))}: {error.strerror}", EXIT_NO_INPUT)
     vendor = vendor_named(args.vendor)
+    problems: list[str] = []
+    scheme = read_scheme(args.vendor, {key: value for table in args.scheme for key, value in table.items()},
+                         "--scheme", problems)  # fmt: skip
+    if problems:
+        raise ConfigError(*problems)
     try:
         if args.secret and not (args.channel or args.call):
             headers = _headers(args.header)
             for item in inputs:
-                _verify(vendor, item, headers, args.secret)
+                _verify(scheme or vendor, item, headers, args.secret)
+        named = scheme.named(tuple(args.header)) if scheme else ()
         if args.call:
             decode = _answers(vendor, args.call, args.subject)
+        elif args.channel:
+            decode = _messages(vendor, args.channel)
         else:
-            decode = _messages(vendor, args.channel) if args.channel else _bodies(vendor, args.header)
+            decode = _bodies(vendor, [*named, *args.header])
         _print(event for item in inputs for event in _decoded(decode, item))
     except Malformed as error:
         return _complain(str(error), EXIT_MALFORMED)
@@ -146,7 +161,7 @@ def _decoded(decode: Callable[[_Input], list[Event]], item: _Input) -> list[Even
         raise Malformed(f"{item.place}: {error}") from None
 
 
-def _verify(vendor: Vendor, item: _Input, headers: dict[str, str], secrets: list[str]) -> None:
+def _verify(vendor: Vendor | Scheme, item: _Input, headers: dict[str, str], secrets: list[str]) -> None:
     try:
         vendor.verify(headers, item.content, secrets=secrets, now_s=None)
     except Unauthorized as error:
@@ -217,6 +232,18 @@ def _secret(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("the secret is empty")
     return text
+
+
+def _scheme(text: str) -> dict[str, Any]:
+    key, equals, value = text.partition("=")
+    if equals and not Path(text).exists():
+        return {key.strip(): value}
+    try:
+        return tomllib.loads(Path(text).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"expected KEY=VALUE or a TOML file ({error.strerror})") from None
+    except ValueError:
+        raise argparse.ArgumentTypeError("the file is not TOML") from None
 
 
 def _shown(name: str) -> str:

@@ -108,7 +108,7 @@ async def _examine_key(what: str, one: Endpoint) -> Finding:
 
 def _signer(one: Endpoint) -> Callable[..., dict[str, str]] | None:
     """A vendor whose private key is its own has none."""
-    return getattr(vendor_named(one.vendor), "sign", None)
+    return one.scheme.sign if one.scheme else getattr(vendor_named(one.vendor), "sign", None)
 
 
 async def _post(

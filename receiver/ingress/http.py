@@ -25,6 +25,7 @@ from receiver.settings import Endpoint, ServerSettings
 from receiver.telemetry.ledger import Intake as Book
 from receiver.telemetry.ledger import Ledger
 from receiver.vendors import vendor_named
+from receiver.vendors.base import Headers, Scheme
 
 _PONG = b'{"status":"ok"}\n'
 _JSON = {"Content-Type": "application/json"}
@@ -104,7 +105,7 @@ class Deliveries:
             payload=body,
             received_ns=received_ns,
             subject=target.subject,
-            headers=_kept_headers(request.headers, inflated=not fault),
+            headers=_kept_headers(request.headers, endpoint.scheme, inflated=not fault),
         )
         trusted = target.authorized and bool(endpoint.tokens)
         try:
@@ -168,9 +169,9 @@ class Deliveries:
         if not endpoint.signed:
             return False
         lower = _joined((name.lower(), value) for name, value in headers.items())
-        vendor = vendor_named(endpoint.vendor)
+        verify = endpoint.scheme.verify if endpoint.scheme else vendor_named(endpoint.vendor).verify
         secrets = endpoint.secrets
-        if endpoint.key_url and _signature_shown(headers):
+        if endpoint.key_url and _signature_shown(headers, endpoint.scheme):
             try:
                 secrets = await self._keys.of(endpoint.key_url)
             except Overloaded:
@@ -178,14 +179,14 @@ class Deliveries:
                     raise
                 return False
         try:
-            result = vendor.verify(lower, body, secrets=secrets, now_s=received_ns / 1e9)
+            result = verify(lower, body, secrets=secrets, now_s=received_ns / 1e9)
         except StaleSignature:
             raise
         except BadSignature:
             newer = await self._keys.newer(endpoint.key_url) if endpoint.key_url else ()
             if not newer:
                 raise
-            result = vendor.verify(lower, body, secrets=newer, now_s=received_ns / 1e9)
+            result = verify(lower, body, secrets=newer, now_s=received_ns / 1e9)
         except Unauthorized:  # the vendor signs always, and somebody has left it out; a token is enough
             if not target.authorized:
                 raise
@@ -201,7 +202,7 @@ class Deliveries:
 
     def _require(self, target: Target, request: web.BaseRequest) -> None:
         try:
-            self.guard.require(target, _signature_shown(request.headers))
+            self.guard.require(target, _signature_shown(request.headers, target.endpoint.scheme))
         except Unauthorized:
             self._count_refused(target)
             raise
@@ -210,8 +211,12 @@ class Deliveries:
         _count(self.book(target.endpoint), "refused")
 
 
-def _signature_shown(headers: Mapping[str, str]) -> bool:
-    return any(name.lower().endswith("signature") for name in headers)
+def _signature_shown(headers: Mapping[str, str], scheme: Scheme | None) -> bool:
+    return any(_is_signature(name.lower(), scheme) for name in headers)
+
+
+def _is_signature(lower_name: str, scheme: Scheme | None) -> bool:
+    return lower_name == scheme.signed_in if scheme else lower_name.endswith("signature")
 
 
 def _count(book: Book, fate: Literal["refused", "failed"]) -> None:
@@ -227,10 +232,19 @@ def _answer(outcome: Outcome, *, trusted: bool) -> web.Response:
     return web.Response(body=body, status=200 if trusted else 400, headers=_JSON)
 
 
-def _kept_headers(headers: Mapping[str, str], *, inflated: bool) -> tuple[tuple[str, str], ...]:
+def _kept_headers(headers: Mapping[str, str], scheme: Scheme | None = None, *, inflated: bool) -> Headers:
     """What the journal keeps of the head: everything but credentials, and what is true of the bytes that it holds. A
-    signature is no credential: it can be checked again."""
-    return tuple((name.lower(), value) for name, value in headers.items() if is_kept(name.lower(), inflated=inflated))
+    signature is no credential: it can be checked again.
+
+    What a scheme names otherwise comes first, under the name that the decoder knows, whatever the config says later.
+    """
+    every = tuple((name.lower(), value) for name, value in headers.items())
+    kept = tuple(
+        (name, value)
+        for name, value in every
+        if is_kept(name, inflated=inflated) or (scheme is not None and name == scheme.signed_in)
+    )
+    return scheme.named(every) + kept if scheme else kept
 
 
 def is_kept(name: str, *, inflated: bool) -> bool:

@@ -202,7 +202,7 @@ class Lean:
             target = guard.target(url.raw_path, url.query, authorization)
         except (NotFound, Unauthorized):
             return None
-        if not target.authorized and not target.endpoint.signed:
+        if target.endpoint.scheme is not None or not (target.authorized or target.endpoint.signed):
             return None
         if target.authorized:
             if len(self._targets) >= _MOST_TARGETS:

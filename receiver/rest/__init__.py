@@ -4,10 +4,20 @@ import aiohttp
 
 from receiver.errors import VendorCannot
 from receiver.rest.base import VendorApi
+from receiver.rest.daily import DailyApi
+from receiver.rest.meemo import MeemoApi
 from receiver.rest.meetstream import MeetStreamApi
+from receiver.rest.realtimekit import RealtimeKitApi
+from receiver.rest.waterai import WaterAiApi
 from receiver.settings import Account
 
-APIS: dict[str, type[VendorApi]] = {"meetstream": MeetStreamApi}
+APIS: dict[str, type[VendorApi]] = {
+    "meetstream": MeetStreamApi,
+    "realtimekit": RealtimeKitApi,
+    "daily": DailyApi,
+    "waterai": WaterAiApi,
+    "meemo": MeemoApi,
+}
 
 
 def api_of(account: Account, client: aiohttp.ClientSession) -> VendorApi:

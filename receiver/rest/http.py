@@ -234,8 +234,9 @@ def _said(told: Any, depth: int = 0) -> str:
         return "; ".join(filter(None, (_said(one, depth + 1) for one in told[:5])))
     if isinstance(told, dict):
         found = [_said(told[name], depth + 1) for name in _WORDS if told.get(name)]
-        if not any(found) and depth:
-            found = [f"{name}: {_said(value, depth + 1)}" for name, value in list(told.items())[:5]]
+        if not any(found):  # at the top only lists are errors of fields (Django's form); the rest may be anything
+            fields = [(name, value) for name, value in told.items() if depth or isinstance(value, list)]
+            found = [f"{name}: {_said(value, depth + 1)}" for name, value in fields[:5]]
         return ": ".join(filter(None, found))
     return ""
 

@@ -1,7 +1,10 @@
 """What a vendor module offers. Pure: no asyncio, socket, clock or file; the time and the secrets come as arguments."""
 
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, Protocol
+
+import msgspec
 
 from receiver.record import Decoded, Record
 
@@ -12,6 +15,41 @@ Signature = Literal["valid", "unsigned"]
 def no_ping(_body: bytes) -> bool:
     """``is_ping`` of a vendor that tries no URL."""
     return False
+
+
+Headers = tuple[tuple[str, str], ...]
+
+
+class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the deliveries of one account are signed and named, where the vendor's documents leave that open.
+
+    Its fields are the keys of an endpoint's ``scheme`` table, each with a default. It counts at arrival only: what a
+    record needs for being decoded stands in its headers, so that decoding asks for no scheme.
+    """
+
+    @property
+    @abstractmethod
+    def signed_in(self) -> str:
+        """The header that holds the signature, in lower case."""
+
+    @abstractmethod
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Keys whose value cannot be used, and what is allowed there."""
+
+    @abstractmethod
+    def verify(
+        self, headers: Mapping[str, str], body: bytes, *, secrets: Sequence[str], now_s: float | None
+    ) -> Signature:
+        """What :meth:`Vendor.verify` does, by this scheme."""
+
+    @abstractmethod
+    def sign(self, body: bytes, secrets: Sequence[str], now_s: float) -> dict[str, str]:
+        """Headers that :meth:`verify` takes for ``body``; for trying an installation."""
+
+    @abstractmethod
+    def named(self, headers: Headers) -> Headers:
+        """Those of ``headers`` (lower-case names) that tell what a delivery is, under the names that ``decode`` knows;
+        what has one already, or tells nothing, is left out."""
 
 
 class Session(Protocol):
@@ -77,3 +115,9 @@ class Vendor(Protocol):
 
     def session(self, record: Record) -> Session:
         """A session with the endpoint, connection, channel and subject of ``record``, restored from its ``state``."""
+
+
+def scheme_of(vendor: Vendor) -> type[Scheme] | None:
+    """The ``SCHEME`` that a vendor module may offer beside all else; ``None``: its deliveries have one form."""
+    found: type[Scheme] | None = getattr(vendor, "SCHEME", None)
+    return found

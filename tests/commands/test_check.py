@@ -200,3 +200,32 @@ def test_endpoints_that_need_a_second_look_are_warned_of(check: Check, monkeypat
     assert bad[0].startswith("warn endpoints.meetstream.a: takes anybody's deliveries: set token")
     assert bad[1].startswith("warn endpoints.meetstream.b: takes deliveries that show its signature; MeetStream signs")
     assert bad[2].startswith("warn sinks: found none")
+
+
+def test_a_scheme_is_told_and_checked(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the signature is looked for; without a secret there is none to look for. A wrong key is a wrong config."""
+    monkeypatch.setenv("S", "whsec_secret")
+    scheme = '[endpoints.meemo.{}.scheme]\nsignature_header = "X-Hook-Digest"\n'
+    _, good, bad = check(
+        '[endpoints.meemo.a]\nsecret_env = ["S"]\n' + scheme.format("a")
+        + '[endpoints.meemo.b]\ntoken = "auto"\nsecret_env = ["S"]\n' + scheme.format("b")
+        + '[endpoints.meemo.c]\ntoken = "auto"\n' + scheme.format("c")
+    )  # fmt: skip
+    assert good[1:4] == [
+        "ok   endpoints.meemo.a: takes deliveries that show its signature in x-hook-digest",
+        "ok   endpoints.meemo.b: takes deliveries that show its token or signature in x-hook-digest",
+        "ok   endpoints.meemo.c: takes deliveries that show its token",
+    ] and not [line for line in bad if "meemo" in line]
+    status, _, bad = check("[endpoints.meemo.a.scheme]\nencoding = 5\n[endpoints.daily.a.scheme]\nprefix = ''\n")
+    assert status == 78 and len(bad) == 2 and "endpoints.daily.a.scheme: found a scheme for daily" in bad[1]
+
+
+def test_a_secret_that_its_scheme_cannot_use_is_78(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every delivery signed with it would be refused; the secret itself is not shown."""
+    monkeypatch.setenv("GOOD", "whsec_c2VjcmV0")
+    monkeypatch.setenv("BAD", "no/base64!")
+    status, _, bad = check(
+        '[endpoints.meemo.a]\nsecret_env = ["GOOD", "BAD"]\n[endpoints.meemo.a.scheme]\nkey = "base64"\n'
+    )
+    assert status == 78 and bad[0].startswith("bad  endpoints.meemo.a.secret_env: found 1 secret that its scheme can")
+    assert "no/base64" not in bad[0]

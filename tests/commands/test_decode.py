@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from receiver.cli import main
 from receiver.commands import decode
 from tests.vendors.meetstream_wire import BOT, READY, SAMPLES, frame
 
@@ -278,3 +279,61 @@ def test_a_call_is_named_and_is_no_channel(wrong: tuple[str, ...], capsys: pytes
     with pytest.raises(SystemExit) as caught:
         run(*wrong, "file")
     assert caught.value.code == 2 and "--call" in capsys.readouterr().err
+
+
+# A scheme of signatures and names
+
+HOOK = {"meeting_id": 124, "organization_id": 12}
+FORM = ["--scheme", "signature_header=X-Hook-Digest", "--scheme", "prefix=v1=", "--scheme", "event_header=X-Hook-Key"]
+NAMED = ["--header", "X-Hook-Key: meeting.created"]
+
+
+def run_meemo(*arguments: str) -> int:
+    """The same for Meemo, by the whole command line: problems of a config are told there."""
+    return main(["decode", "--vendor", "meemo", *arguments])
+
+
+def test_a_scheme_names_and_checks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """``--scheme key=value``, as in an endpoint's table, or a TOML file of it."""
+    body = json.dumps(HOOK).encode()
+    file = write(tmp_path / "a.json", body)
+    shown = ["--header", "X-Hook-Digest: v1=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()]
+    table = write(
+        tmp_path / "scheme.toml", 'signature_header = "X-Hook-Digest"\nprefix = "v1="\nevent_header = "X-Hook-Key"\n'
+    )
+    for scheme in (FORM, ["--scheme", table]):
+        assert run_meemo(*scheme, *NAMED, *shown, "--secret", SECRET, file) == 0
+        ((event,), errors) = printed(capsys)
+        assert (event["type"], event["subject"], errors) == ("meeting.created", "124", [])
+    assert run_meemo(*FORM, *NAMED, "--secret", SECRET, file) == decode.EXIT_BAD_SIGNATURE
+    assert "x-hook-digest" in printed(capsys)[1][0]
+    assert run_meemo(*NAMED, file) == 0
+    assert printed(capsys)[0][0]["type"] == "vendor.event"
+
+
+@pytest.mark.parametrize(
+    ("vendor", "scheme", "word"),
+    [
+        ("meemo", "sign=x", "--scheme.sign: found an unknown key"),
+        ("meemo", "encoding=hexa", "--scheme.encoding: found 'hexa'"),
+        ("meemo", "event_header=", "--scheme.event_header: found ''"),
+        ("daily", "prefix=", "--scheme: found a scheme for daily"),
+    ],
+)
+def test_a_wrong_scheme_is_a_wrong_config(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], vendor: str, scheme: str, word: str
+) -> None:
+    """Exit status 78, and the same line as in a config."""
+    assert main(["decode", "--vendor", vendor, "--scheme", scheme, write(tmp_path / "a", HOOK)]) == 78
+    assert word in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, "not = = toml", b"\xff"])
+def test_a_scheme_that_cannot_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str | bytes | None
+) -> None:
+    """The command line is wrong."""
+    path = str(tmp_path / "gone") if content is None else write(tmp_path / "scheme.toml", content)
+    with pytest.raises(SystemExit) as caught:
+        run_meemo("--scheme", path, write(tmp_path / "a", HOOK))
+    assert caught.value.code == 2 and "--scheme" in capsys.readouterr().err

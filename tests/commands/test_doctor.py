@@ -122,6 +122,19 @@ async def test_a_live_server_with_another_secret(
     assert status == 1 and one["verdict"] == "bad" and "answered 401" in one["text"]
 
 
+async def test_a_live_server_whose_endpoint_has_a_scheme(doctor: Doctor, tmp_path: Path) -> None:
+    """Its delivery is signed as the scheme says."""
+    scheme = {"signature_header": "X-Hook-Digest", "encoding": "base64"}
+    endpoints = {**SECTIONS["endpoints"], "meemo": {"default": {"secret_env": ["DOCTOR_SECRET"], "scheme": scheme}}}
+    table = '[endpoints.meemo.default]\nsecret_env = ["DOCTOR_SECRET"]\n[endpoints.meemo.default.scheme]\n' + "".join(
+        f'{key} = "{value}"\n' for key, value in scheme.items()
+    )
+    async with running(tmp_path / "data", SECRET, endpoints=endpoints):
+        status, found = await asyncio.to_thread(doctor, table)
+    assert status == 0, found
+    assert "accepted with signature" in found["delivery.meemo.default"]["text"]
+
+
 async def test_a_damaged_journal(doctor: Doctor, tmp_path: Path) -> None:
     """A flipped bit in a payload is bad and named with its file; files that lie aside are named with size and day."""
     await filled(tmp_path / "data")

@@ -76,7 +76,7 @@ def decode_with(scheme: Scheme, record: Record) -> Decoded:
         return Decoded([])
     delivery = delivery_of(record)
     layers = _layers(body)
-    data = _known(name, layers) if name in EVENT_TYPES else _unknown(body)
+    data = known(name, layers) if name in EVENT_TYPES else _unknown(body)
     subject = _meeting(body, strict=name in EVENT_TYPES) or delivery.subject
     timestamp = told_moment(body, _TIMES.get(name, ()))
     uuid = header_named(record, scheme.uuid_header) or header_like(record, UUID_HEADER) or _uuid(layers)
@@ -96,7 +96,8 @@ def session(record: Record) -> Session:
     return TextSession(record, decode)
 
 
-def _known(name: str, layers: Layers) -> Data:
+def known(name: str, layers: Layers) -> Data:
+    """What an event of ``EVENT_TYPES`` tells beside its meeting. Raises ``Malformed``."""
     told = typed_layers(layers, _Told)
     absent = told.organization_id is None or told.organization_id == ""
     attributes = None if absent else {"organization_id": told.organization_id}

@@ -9,20 +9,26 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
-import msgspec
-
 from receiver.errors import BadSignature, Unauthorized
-from receiver.vendors.base import Signature
+from receiver.vendors import base
+from receiver.vendors.base import Headers, Signature
 from receiver.vendors.signing import fits_any, strict_base64, strict_hex
 
+EVENT_HEADER = "X-Prosa-Event"
+UUID_HEADER = "X-Prosa-Event-UUID"
 _DIGEST_BYTES = 32
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with
+#: a name as HTTP has it (RFC 9110, section 5.1)
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+#: what stands in these opens doors, and is never journalled
+_CREDENTIALS = frozenset({"authorization", "proxy-authorization", "cookie"})
 
 
-class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Scheme(base.Scheme, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How an account's deliveries are signed and named: HMAC-SHA256 of the raw body in one header.
 
     ``prefix`` stands before the digest, and may be left out by the sender. ``key``: what of the secret is the key:
@@ -34,8 +40,46 @@ class Scheme(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     prefix: str = "sha256="
     encoding: Literal["hex", "base64"] = "hex"
     key: Literal["text", "after_whsec", "base64"] = "text"
-    event_header: str = "X-Prosa-Event"
-    uuid_header: str = "X-Prosa-Event-UUID"
+    event_header: str = EVENT_HEADER
+    uuid_header: str = UUID_HEADER
+
+    @property
+    def signed_in(self) -> str:
+        """``signature_header`` in lower case."""
+        return self.signature_header.lower()
+
+    def faults(self) -> Iterator[tuple[str, str]]:
+        """Of the three names of headers: each is one, is no credential's, and is none of the others."""
+        taken: set[str] = set()
+        for key in ("signature_header", "event_header", "uuid_header"):
+            name = getattr(self, key).lower()
+            if not _HEADER_NAME.fullmatch(name):
+                yield key, "the name of a header"
+            elif name in _CREDENTIALS:
+                yield key, "a header that holds no credential"
+            elif name in taken:
+                yield key, "a header of its own"
+            taken.add(name)
+
+    def verify(
+        self, headers: Mapping[str, str], body: bytes, *, secrets: Sequence[str], now_s: float | None
+    ) -> Signature:
+        """:func:`verify_with` this scheme."""
+        return verify_with(self, headers, body, secrets, now_s)
+
+    def sign(self, body: bytes, secrets: Sequence[str], now_s: float) -> dict[str, str]:
+        """:func:`sign_with` this scheme."""
+        return sign_with(self, body, secrets, now_s)
+
+    def named(self, headers: Headers) -> Headers:
+        """Event name and event id, where they came in headers of this scheme, under the default's names."""
+        pairs = ((self.event_header.lower(), EVENT_HEADER.lower()), (self.uuid_header.lower(), UUID_HEADER.lower()))
+        found = []
+        for own, known in pairs:
+            value = next((value for name, value in headers if name == own and value.strip()), "")
+            if value and own != known:
+                found.append((known, value))
+        return tuple(found)
 
 
 DEFAULT = Scheme()
