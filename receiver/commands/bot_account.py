@@ -66,12 +66,13 @@ def account_of(arguments: argparse.Namespace, settings: Settings, creates: str =
     if creates and not arguments.vendor:
         able = tuple(one for one in accounts if one.vendor in APIS and creates == APIS[one.vendor].CREATES)
         accounts = able or accounts
+    parser: argparse.ArgumentParser = arguments.parser
     try:
         return account_for(accounts, arguments.vendor, arguments.endpoint)
-    except Malformed as error:
-        arguments.parser.error(f"--vendor, --endpoint: {error}")
     except NotFound as error:
         raise ConfigError(f"accounts: {error}") from None
+    except Malformed as error:
+        parser.error(f"--vendor, --endpoint: {error}")
 
 
 def api_class(account: Account) -> type[VendorApi]:

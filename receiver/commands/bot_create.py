@@ -78,10 +78,11 @@ def _options(account: Account, what: str) -> int:
 def _create(arguments: argparse.Namespace, settings: Settings, account: Account, what: str) -> int:
     api = api_class(account)
     _require(api.CREATES, account, what)
+    parser: argparse.ArgumentParser = arguments.parser
     options, problems = options_from(api, arguments.set, arguments.given, arguments.name)
     if options is None:
         hint = f"`receiver {what} options --vendor {account.vendor}` shows them all"
-        arguments.parser.error("; ".join(problems) + f" ({hint})")
+        parser.error("; ".join(problems) + f" ({hint})")
     if arguments.dry_run:
         shown = wiring_of(settings, account, arguments.public_url, hidden=not arguments.show_secrets)
         given = msgspec.to_builtins(options)

@@ -169,18 +169,18 @@ def _print(arguments: argparse.Namespace, order: FetchOrder) -> int:
         return found
 
     for one in ask(account, work):
-        for event in decode_record(_record(account.vendor, account.name, one, order.subject)).events:
+        for event in decode_record(_record(account.vendor, account.name, one)).events:
             sys.stdout.write(event.json(secrets=arguments.show_secrets).decode() + "\n")
     return int(missing)
 
 
-def _record(vendor: str, endpoint: str, one: Fetched, subject: str) -> Record:
+def _record(vendor: str, endpoint: str, one: Fetched) -> Record:
     return reply_record(
         vendor,
         endpoint,
         one.call,
         one.body,
-        subject=one.subject or subject,
+        subject=one.subject,
         content_type=one.content_type,
         now_ns=time.time_ns(),
     )

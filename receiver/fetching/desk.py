@@ -80,7 +80,7 @@ class Desk:
         fetcher = self.fetchers.get(_key(account)) or self._fetcher(account)
 
         async def keep(one: Fetched) -> Fate:
-            return await self._take(fetcher.record(one, subject=order.subject))
+            return await self._take(fetcher.record(one))
 
         await carry_out(fetcher.api, order, keep, tell)
 
@@ -104,6 +104,7 @@ class Desk:
             return
         if unknown := [kind for kind in account.fetch if kind not in fetcher.api.KINDS]:
             log.warning("fetch.kind.unknown", endpoint=_key(account), kinds=unknown, allowed=list(fetcher.api.KINDS))
+        fetcher.begin()
         self.fetchers[_key(account)] = fetcher
         self._running[_key(account)] = self._tasks.create_task(fetcher.run(), name=fetcher.name)
 

@@ -17,7 +17,7 @@ import structlog
 
 from receiver.delivery.decoding import decode_all
 from receiver.delivery.pace import Pace
-from receiver.errors import JournalUnavailable, ReceiverError, VendorError, VendorPending
+from receiver.errors import JournalUnavailable, ReceiverError, VendorCannot, VendorError, VendorPending
 from receiver.fetching.base import Book, Knows, Pacing, Takes
 from receiver.fetching.jobs import DELIVERY_LOG, OWN_RECORD, Job, Times
 from receiver.fetching.plan import Plan
@@ -34,7 +34,7 @@ _READ_BYTES = 256 << 10
 
 
 class Fetcher:
-    """Use ``run`` as a task of its own; cancelling it loses nothing."""
+    """``begin``, then ``run`` as a task of its own; cancelling that loses nothing."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class Fetcher:
             [kind for kind in api.KINDS if kind in account.fetch],
             api.HINTS,
             reconcile=account.reconcile and api.RECONCILES,
-            delivery_log=account.reconcile and api.DELIVERY_LOG,
+            delivery_log=account.reconcile and api.RECONCILES,
             give_up_s=account.give_up_s,
             times=times,
         )
@@ -75,11 +75,15 @@ class Fetcher:
         #: digests of the delivery log as it was last
         self._logged: set[bytes] = set()
 
-    async def run(self) -> None:
-        """Work for ever. Nothing but cancellation ends it."""
-        if self.name not in self._state.cursors:  # what was there before the account was is not asked for
+    def begin(self) -> None:
+        """Take the place in the journal: what comes from now on is heeded. What was there before the account first had
+        something to do is not asked for."""
+        if self.name not in self._state.cursors:
             self._state.move(self.name, self._journal.head)
         self._upto = self._state.cursors[self.name]
+
+    async def run(self) -> None:
+        """Work for ever. Nothing but cancellation ends it."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._follow(self._journal.head))
             tasks.create_task(self._work(tasks))
@@ -180,8 +184,7 @@ class Fetcher:
         """Ask, and journal what comes."""
         answers, seen = await self._ask(job)
         for number, one in enumerate(answers, 1):
-            done = job.label if number == len(answers) else ""
-            await self._keep(self.record(one, seen, subject=job.subject, done=done))
+            await self._keep(self.record(one, seen, done=job.done if number == len(answers) else ""))
 
     async def _read_log(self) -> None:
         """Journal what stands in it since the last look: the intake drops what has come otherwise."""
@@ -213,14 +216,14 @@ class Fetcher:
             raise VendorPending("nothing is known of it here, or not yet: there is nothing to compare with")
         return await self.api.own_record(job.subject, hints), known.seen
 
-    def record(self, one: Fetched, seen: Seen | None = None, *, subject: str = "", done: str = "") -> Record:
+    def record(self, one: Fetched, seen: Seen | None = None, *, done: str = "") -> Record:
         """An answer as a delivery."""
         return reply_record(
             self._vendor,
             self._endpoint,
             one.call,
             one.body,
-            subject=one.subject or subject,
+            subject=one.subject,
             content_type=one.content_type,
             now_ns=time.time_ns(),
             seen=seen,
@@ -235,7 +238,9 @@ class Fetcher:
         retryable = not isinstance(error, VendorError) or error.retryable
         asked_s = (error.retry_after_s or None) if isinstance(error, VendorPending) else None
         last_s = job.give_up_s - now_s
-        if job.kind == DELIVERY_LOG:
+        if job.kind == DELIVERY_LOG and isinstance(error, VendorCannot):
+            self.plan.drop(job)
+        elif job.kind == DELIVERY_LOG:
             log.warning("fetch.log.failed", endpoint=self._source, error=_told(error))
             self.plan.finish(job, now_s)
         elif not retryable or last_s <= 0 or (asked_s or 0.0) > last_s:
@@ -253,7 +258,7 @@ class Fetcher:
         if job.kind != OWN_RECORD:
             trace = gave_up_record(
                 self._vendor, self._endpoint, job.kind, f"given up: {told}",
-                subject=job.subject, now_ns=time.time_ns(), done=job.label,
+                subject=job.subject, now_ns=time.time_ns(), done=job.done,
             )  # fmt: skip
             await self._keep(trace)
         self.book.given_up += 1

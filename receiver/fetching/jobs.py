@@ -1,5 +1,7 @@
 """What a plan is made of. Pure."""
 
+from urllib.parse import quote, unquote
+
 import msgspec
 
 #: kinds beside the vendors' own
@@ -38,8 +40,13 @@ class Job(msgspec.Struct, eq=False, kw_only=True):
 
     @property
     def label(self) -> str:
-        """What tells the jobs of a subject apart, also in the journal."""
-        return f"{self.kind};{self.session};{self.artifact}"
+        """What tells the jobs of a subject apart."""
+        return f"{self.kind};{quote(self.session, safe='')};{quote(self.artifact, safe='')}"
+
+    @property
+    def done(self) -> str:
+        """What its last answer says in the journal; see :func:`read_done`."""
+        return f"{self.label};{self.subject}"
 
 
 class Watch(msgspec.Struct, eq=False):
@@ -51,3 +58,20 @@ class Watch(msgspec.Struct, eq=False):
     ended: bool = False
     checks: int = 0
     asked: set[str] = msgspec.field(default_factory=set)
+
+
+class Done(msgspec.Struct, frozen=True):
+    """A ``Job.done``, read again."""
+
+    kind: str
+    session: str
+    label: str
+    subject: str
+
+
+def read_done(text: str) -> Done | None:
+    """``None`` where it is of another form than any job's."""
+    kind, *rest = text.split(";", 3)
+    if len(rest) != 3:
+        return None
+    return Done(kind, unquote(rest[0]), text.removesuffix(f";{rest[2]}"), rest[2])

@@ -13,7 +13,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 
 from receiver.events import Artifact, BotStatus, Event
-from receiver.fetching.jobs import DELIVERY_LOG, OWN_RECORD, Job, Times, Watch
+from receiver.fetching.jobs import DELIVERY_LOG, OWN_RECORD, Done, Job, Times, Watch, read_done
 from receiver.record import Record
 from receiver.vendors.replies import REST, done_of
 
@@ -93,8 +93,8 @@ class Plan:
         """A record of this account, decoded, that arrived at ``at_s``. ``past``: it lay in the journal at the start, so
         what it wants may be answered by a record behind it."""
         answer = record.channel == REST
-        if answer and (done := done_of(record)):
-            self._answered(record.subject, done, past)
+        if answer and (done := read_done(done_of(record))) is not None:
+            self._answered(done, past)
         for event in record.events or ():
             if event.subject and (event.data.reconciled or not answer):
                 self._event(event, record.seq, at_s)
@@ -135,10 +135,15 @@ class Plan:
             job.give_up_s = now_s + self._give_up_s
             self.retry(job, now_s)
         elif job.kind == OWN_RECORD and not job.late and self.watch(job.subject).ended:
+            self.watch(job.subject).asked.add(OWN_RECORD)
             job.late, job.tries = True, 0
             self._put_off(job, now_s)
         else:
             self._remove(job)
+
+    def drop(self, job: Job) -> None:
+        """It is wanted no more."""
+        self._remove(job)
 
     # ---- what events tell
 
@@ -207,7 +212,7 @@ class Plan:
         known = self._jobs.setdefault((subject, job.label), job)
         if not known.running:
             known.late = True
-            self._put_off(known, now_s)
+            self._put_off(known, ending.due_s)
 
     def _ask(
         self, subject: str, kind: str, seq: int, now_s: float, *, session: str | None = None, artifact: str = ""
@@ -245,12 +250,11 @@ class Plan:
             if not job.running:
                 self._remove(job)
 
-    def _answered(self, subject: str, label: str, past: bool) -> None:
-        watch = self._watches.get(subject)
-        kind, _, rest = label.partition(";")
-        if watch is not None and rest.startswith(f"{watch.session};") and (kind != OWN_RECORD or watch.ended):
-            watch.asked.add(kind)
-        job = self._jobs.get((subject, label))
+    def _answered(self, done: Done, past: bool) -> None:
+        watch = self._watches.get(done.subject)
+        if watch is not None and watch.session == done.session and (done.kind != OWN_RECORD or watch.ended):
+            watch.asked.add(done.kind)
+        job = self._jobs.get((done.subject, done.label))
         if past and job is not None and not job.running:
             self._remove(job)
 

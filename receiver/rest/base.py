@@ -102,10 +102,8 @@ class VendorApi:
     KINDS: ClassVar[tuple[str, ...]] = ()
     #: vendor event name -> kinds that can be fetched from then on, beside what is announced as an artifact
     HINTS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    #: whether there is a record of the vendor's own to compare with, of a bot or meeting
+    #: whether there is a record of the vendor's own to compare with, of a bot or meeting or of the account
     RECONCILES: ClassVar[bool] = False
-    #: whether ``own_record("")`` gives a log of the account's deliveries
-    DELIVERY_LOG: ClassVar[bool] = False
 
     def __init__(self, account: Account, client: aiohttp.ClientSession) -> None:
         """``client`` is the caller's, who closes it. Sends nothing."""
