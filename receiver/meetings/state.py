@@ -35,7 +35,7 @@ from receiver.meetings.bounds import (
 from receiver.meetings.fetched import FetchedFold
 from receiver.meetings.roster import Roster
 from receiver.meetings.streams import Streams
-from receiver.meetings.told import Told
+from receiver.meetings.told import TOLD_TYPES, Told
 from receiver.meetings.transcript import TranscriptFold
 
 Phase = Literal["scheduled", "active", "ended"]
@@ -144,7 +144,8 @@ class Meeting:
             self.session = clipped(data.session)
         if type_ in _LIVE_TYPES:
             self.begun = True
-        self.told.fold(event)
+        if type_ in TOLD_TYPES:
+            self.told.fold(event)
         fold = _FOLDS.get(type_)
         if fold is not None:
             fold(self, event, data)

@@ -10,6 +10,11 @@ from receiver.meetings.bounds import MOST_CONNECTIONS, MOST_ID_CHARACTERS
 
 #: of a meeting; far more than there are
 _MOST_NAMES = 400
+#: events that leave something to be remembered
+TOLD_TYPES = frozenset({
+    "bot.status", "recording.status", "meeting.created", "meeting.deleted", "meeting.started", "meeting.ended",
+    "participant.joined", "participant.left", "artifact.ready", "artifact.failed", "artifact.skipped",
+})  # fmt: skip
 
 
 class Told:
@@ -23,13 +28,12 @@ class Told:
         self.artifacts: set[str] = set()
 
     def fold(self, event: Event) -> None:
-        """Take an event of the meeting."""
+        """Take an event of the meeting, of ``TOLD_TYPES``."""
         data, type_ = event.data, event.type
         if isinstance(data, ParticipantChange):
-            if type_ != "participant.updated":
-                who = data.participant
-                names = self.joined if type_ == "participant.joined" else self.left
-                _note(names, (who.id, who.user_id, who.name), 3 * MOST_CONNECTIONS)
+            who = data.participant
+            names = self.joined if type_ == "participant.joined" else self.left
+            _note(names, (who.id, who.user_id, who.name), 3 * MOST_CONNECTIONS)
         elif isinstance(data, BotStatus):
             _note(self.statuses, (data.status, event.vendorevent))
         elif type_.startswith(("meeting.", "recording.")):

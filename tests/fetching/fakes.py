@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
@@ -60,8 +60,8 @@ class FakeApi(VendorApi):
 
     VENDOR = "meetstream"
     BASE_URL = "https://api.example.org"
-    CREATES = "bot"
-    OPTIONS = FakeOptions
+    CREATES: ClassVar[Literal["bot", "meeting", ""]] = "bot"
+    OPTIONS: ClassVar[type[Options]] = FakeOptions
     OPENING = "meeting_link"
     KINDS = ("transcript", "summary", "participants")
     HINTS: ClassVar[Mapping[str, tuple[str, ...]]] = {"bot.special": ("summary",)}
