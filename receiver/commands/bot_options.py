@@ -1,7 +1,8 @@
 """``--set field=value`` against the options of a vendor's create call: every mistake names its field. Pure."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, get_args
 
 import msgspec
 
@@ -37,10 +38,10 @@ def options_from(
         try:
             values[option] = _value(value, field.type)
         except msgspec.ValidationError as error:
-            problems.append(f"{option}: found {shown(option, value)}, allowed {allowed(field.type)} ({error})")
+            problems.append(f"{option}: found {shown(option, value)}, allowed {_words(field.type)} ({error})")
     for option, field in fields.items():
         if field.required and option not in given:
-            problems.append(f"{option}: found nothing, allowed {allowed(field.type)}: it is required")
+            problems.append(f"{option}: found nothing, allowed {_words(field.type)}: it is required")
     if problems:
         return None, problems
     try:
@@ -52,7 +53,7 @@ def options_from(
 def described(api: type[VendorApi]) -> Iterable[tuple[str, str]]:
     """Each option with what it may be."""
     for field in msgspec.structs.fields(api.OPTIONS):
-        yield field.name, allowed(field.type) + ("; required" if field.required else "")
+        yield field.name, _words(field.type) + ("; required" if field.required else "")
 
 
 def pairs(words: Iterable[str], problems: list[str]) -> dict[str, Any]:
@@ -97,6 +98,19 @@ def _value(value: Any, type_: Any) -> Any:
         except msgspec.ValidationError as error:
             problem = problem or error
     raise problem or msgspec.ValidationError("nothing was given")
+
+
+def _words(type_: Any) -> str:
+    """What a value may be; clients take times as such."""
+    if datetime in _within(type_):
+        return "a time such as 2026-06-10T09:00:00Z"
+    return allowed(type_)
+
+
+def _within(type_: Any) -> Iterable[Any]:
+    yield type_
+    for one in get_args(type_):
+        yield from _within(one)
 
 
 def _name(fields: dict[str, Any]) -> str:

@@ -78,6 +78,7 @@ def test_a_dry_run_shows_what_would_be_asked_for(
     [
         (["--set", "video_required=perhaps"], "video_required: found 'perhaps', allowed true or false"),
         (["--set", "timeout_s=soon"], "timeout_s: found 'soon', allowed"),
+        (["--set", "join_at=2026-06-10T09:00"], "allowed a time such as 2026-06-10T09:00:00Z"),
         (["--set", "colour=red"], "colour: found an unknown option, allowed meeting_link, bot_name, video_required"),
         (["--set", "custom_attributes=1"], "custom_attributes: found '1', allowed"),
         (["--set", "bot_name"], "--set: found 'bot_name', allowed field=value"),

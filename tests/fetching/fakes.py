@@ -4,8 +4,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
@@ -51,6 +52,7 @@ class FakeOptions(Options, kw_only=True):
     bot_name: str = "Notetaker"
     video_required: bool = False
     timeout_s: msgspec.UnsetType | int = msgspec.UNSET
+    join_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     custom_attributes: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
