@@ -198,7 +198,8 @@ class Fetcher:
         self._logged = set(entries)
 
     async def _ask(self, job: Job) -> tuple[list[Fetched], Seen | None]:
-        known = self._known(self._source, job.subject, job.seq)
+        # hints may be a moment old, a comparison has to know of everything up to the end
+        known = self._known(self._source, job.subject, job.seq if job.kind == OWN_RECORD else 0)
         watch = self.plan.watch(job.subject)
         hints = Hints(session=job.session, artifact=job.artifact)
         if watch.session == job.session:
