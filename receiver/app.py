@@ -20,6 +20,7 @@ from receiver.delivery.replay import Replay, ReplayOrder
 from receiver.delivery.worker import SinkWorker
 from receiver.engine import Engine
 from receiver.errors import ReceiverError
+from receiver.fetching.orders import Came, FetchOrder
 from receiver.ingress.doors import Doors
 from receiver.ingress.guard import Guard
 from receiver.ingress.http import Deliveries
@@ -139,6 +140,7 @@ class Receiver:
         for one in settings.endpoints:
             self.ledger.endpoint(one.vendor, one.name)
         await self.engine.use_sinks(settings, sinks, changed_sinks, _HALT_S)
+        await self.engine.desk.use(settings.accounts)
 
     def listening(self) -> list[socket.socket]:
         """The sockets that are listened on, once more: for a process that goes on there."""
@@ -164,6 +166,7 @@ class Receiver:
         front = self._front
         self.ledger.sinks.clear()  # their books begin with what waits in the journal
         self.engine = Engine(self.settings, make_sinks(self.settings), self.ledger)
+        self.engine.tracker = lambda: self.live.tracker
         await self.engine.open()
         await self.engine.start()
         front.deliveries.intake = self.engine.intake
@@ -212,6 +215,10 @@ class Receiver:
         """A replay, to be run. Raises ``NotFound`` for an unknown sink, ``Malformed``."""
         return self.engine.replay(order)
 
+    async def fetch(self, order: FetchOrder, tell: Callable[[Came], None]) -> None:
+        """Ask a vendor now and journal what it answers; ``tell`` is called with what became of it."""
+        await self.engine.desk.carry_out(order, tell)
+
     async def retry_quarantined(self, sequence: int) -> str:
         """Decode a quarantined record once more; what became of it, in a sentence."""
         return await self.engine.retry_quarantined(sequence)
@@ -225,6 +232,7 @@ class Receiver:
             self.ledger.endpoint(one.vendor, one.name)
         self._admin_token = secrets.token_urlsafe(24)
         self.live = Live(settings, self._admin_token, lambda: self.engine)
+        self.engine.tracker = lambda: self.live.tracker
         sockets = Sockets(self._guard, self.engine.rim, self.ledger, server)
         deliveries = Deliveries(self._guard, self.engine.intake, self.ledger, server)
         ops = Ops(
@@ -238,7 +246,11 @@ class Receiver:
             admin_tokens=self._admin_tokens(),
             retry=self.retry_quarantined,
             orders=lambda require_admin: Orders(
-                dead=lambda: self.state.dead, retry=self.retry_dead, replay=self.replay, require_admin=require_admin
+                dead=lambda: self.state.dead,
+                retry=self.retry_dead,
+                replay=self.replay,
+                fetch=self.fetch,
+                require_admin=require_admin,
             ),
             reload=lambda restart: self.on_reload(restart),
         )

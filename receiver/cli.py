@@ -10,8 +10,8 @@ from receiver.errors import ConfigError, Forbidden, Malformed, ReceiverError, Un
 
 #: in the order in which a newcomer meets them; each is a module below ``receiver/commands``
 COMMANDS = (
-    "demo", "serve", "reload", "check", "doctor", "urls", "decode", "schema", "simulate", "tail", "pcm", "send",
-    "quarantine", "dead", "replay",
+    "demo", "serve", "reload", "check", "doctor", "urls", "bot", "meeting", "webhooks", "fetch", "decode", "schema",
+    "simulate", "tail", "pcm", "send", "quarantine", "dead", "replay",
 )  # fmt: skip
 _EPILOG = """\
 examples:
@@ -22,6 +22,8 @@ examples:
   receiver reload --config receiver.toml          put an edited config in force, with no gap
   receiver doctor --config receiver.toml          journal, disk, clock, sinks, and a test delivery
   receiver urls --public-url https://example.org  the URLs for your vendor, and a create_bot body to paste
+  receiver bot create https://meet.google.com/…   send a bot, wired to this receiver ([accounts] in the config)
+  receiver fetch BOT --kind transcript            ask the vendor for what its pushes left out
   receiver tail --follow                          events as they happen, on the terminal
   receiver decode --vendor meetstream body.json   what a captured delivery means
 

@@ -6,7 +6,7 @@ Wiring only. One process has a data folder at a time; ``halt`` lets go of it so 
 import asyncio
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import structlog
@@ -16,6 +16,9 @@ from receiver.delivery.pace import Pace
 from receiver.delivery.replay import Replay, ReplayOrder
 from receiver.delivery.worker import SinkWorker
 from receiver.errors import NotFound
+from receiver.fetching.base import Fate
+from receiver.fetching.desk import Desk
+from receiver.fetching.known import known_of
 from receiver.ingress.diskwatch import watch_disk
 from receiver.ingress.intake import Intake
 from receiver.ingress.media import MediaGather
@@ -29,7 +32,9 @@ from receiver.journal.clock import cautious_ns
 from receiver.journal.dedup import Dedup
 from receiver.journal.sqlite import SqliteJournal, recall_ahead
 from receiver.journal.state import State
+from receiver.meetings.tracker import MeetingTracker
 from receiver.plugins import Made
+from receiver.record import Record
 from receiver.resources import give_back_memory, lane_limits, lock
 from receiver.settings import Settings
 from receiver.telemetry.ledger import Ledger
@@ -49,6 +54,8 @@ class Engine:
         self.settings = settings
         self.ledger = ledger
         self.workers: dict[str, SinkWorker] = {}
+        #: what keeps the book of meetings; whoever has one sets it
+        self.tracker: Callable[[], MeetingTracker | None] = lambda: None
         self._sinks = dict(sinks)
         journal = settings.journal
         self._dedup = Dedup(journal.dedup_entries, journal.dedup_window_s, journal.dedup_untimed_window_s)
@@ -77,12 +84,23 @@ class Engine:
         self.shedding = Shedding(marks, self.ledger.shed)
         self.intake = Intake(self.journal, self._dedup, decode_record, self.shedding)
         self.pace = Pace(lambda: self.journal.head)
+        self.desk = Desk(
+            settings.accounts,
+            journal=self.journal,
+            state=self.state,
+            decode=decode_record,
+            pace=self.pace,
+            take=self._take_fetched,
+            known=lambda source, subject, upto: known_of(self.tracker(), source, subject, upto),
+        )
+        self._stack.push_async_callback(self.desk.stop)
         for name in self._sinks:
             self._make_worker(name)
 
     async def start(self) -> None:
         """Tell of streams that the last run left open, start the sinks."""
         self._tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
+        self._stack.push_async_callback(self.desk.stop)
         for name in self.workers:
             await self._start_worker(name)
         watch = watch_disk(self.settings.data_dir, self.journal, self.shedding)
@@ -91,6 +109,7 @@ class Engine:
         streams = StreamBook(self.settings.server.resume_s)
         await close_lost_streams(self.state, self.journal, streams)
         self.rim = Rim(self.intake, streams, MediaGather(_GATHER_S), self.state)
+        self.desk.start(self._tasks)
 
     async def stop(self, drain_s: float) -> None:
         """Commit what was taken, give the sinks ``drain_s`` for what is in the journal, close."""
@@ -188,6 +207,7 @@ class Engine:
             yield "receiver_journal_pending_bytes", "Bytes that wait for the writer.", which, lane.pending_bytes
             yield "receiver_journal_disk_bytes", "Bytes on disk.", which, lane.disk_bytes()
             yield "receiver_journal_failing", "1 while commits fail.", which, float(lane.error is not None)
+        yield from self.desk.gauges()
         yield "receiver_journal_head", "The last sequence number given out.", {}, self.journal.head
 
     def _make_worker(self, name: str) -> None:
@@ -201,7 +221,16 @@ class Engine:
         self.ledger.sink(name).backlog = await self.journal.backlog(worker.cursor, media=worker.media)
         self._running[name] = self._tasks.create_task(worker.run(), name=name)
 
+    async def _take_fetched(self, record: Record) -> Fate:
+        """An answer of a vendor is a delivery like any other. Raises ``JournalUnavailable``."""
+        book = self.ledger.endpoint(record.vendor, record.endpoint)
+        await self.intake.room()
+        book.received += 1
+        book.bytes += len(record.payload)
+        return (await self.intake.accept(record, book)).fate
+
     async def _settle(self) -> None:
+        await self.desk.stop()
         self.rim.media.flush()
         await self.journal.settle()
 

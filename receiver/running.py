@@ -27,7 +27,7 @@ from receiver.telemetry import log as logs
 
 log = structlog.get_logger()
 #: what a reload changes in the running process; anything else takes a new one
-_IN_PLACE = ("endpoints.", "readers.", "sinks.", "admin", "live", "log")
+_IN_PLACE = ("endpoints.", "readers.", "sinks.", "accounts.", "admin", "live", "log")
 #: sections that changed as a whole or not at all
 _WHOLE = ("data_dir", "server", "journal", "live", "log")
 
@@ -223,8 +223,12 @@ def changes(old: Settings, new: Settings) -> list[str]:
     if old.admin_token != new.admin_token:
         changed.append("admin")
     olds, news = ({f"{one.vendor}.{one.name}": one for one in settings.endpoints} for settings in (old, new))
+    had, have = ({f"{one.vendor}.{one.name}": one for one in settings.accounts} for settings in (old, new))
     readers, others = ({one.name: one for one in settings.readers} for settings in (old, new))
-    sections = (("endpoints", olds, news), ("readers", readers, others), ("sinks", old.sinks, new.sinks))
+    sections = (
+        ("endpoints", olds, news), ("readers", readers, others), ("sinks", old.sinks, new.sinks),
+        ("accounts", had, have),
+    )  # fmt: skip
     for section, before, after in sections:
         names = sorted(set(before) | set(after))
         changed += [f"{section}.{name}" for name in names if before.get(name) != after.get(name)]

@@ -18,8 +18,11 @@ BOOKS = "receiver.telemetry.ledger"
 #: what is known of meetings: pure, but for the book, which logs, and the tracker, which reads the journal
 FOLDS = tuple(
     f"receiver.meetings.{name}"
-    for name in ("bounds", "formats", "roster", "show", "state", "streams", "transcript", "turn", "views")
-)
+    for name in (
+        "bounds", "fetched", "formats", "roster", "show", "show_fetched", "state", "streams", "told", "transcript",
+        "turn", "views",
+    )
+)  # fmt: skip
 MEETINGS = (*BASE, "receiver.meetings", "receiver.journal.base", "receiver.delivery.decoding", "receiver.delivery.pace")
 #: what a pure module cannot do its mischief without
 RIM = (
@@ -62,6 +65,27 @@ RULES = (
         for module in FOLDS
     ),
     Rule("receiver.meetings.book", ours=(*BASE, *FOLDS), never=RIM, libraries=("msgspec", "structlog")),
+    Rule(
+        "receiver.fetching",
+        ours=(*BASE, "receiver.fetching", "receiver.delivery.decoding", "receiver.delivery.pace",
+              "receiver.delivery.retry", "receiver.journal.base", "receiver.journal.clock", "receiver.journal.state",
+              "receiver.meetings", "receiver.rest", "receiver.settings", "receiver.telemetry.metrics",
+              "receiver.vendors.replies"),
+        never=("websockets",),
+    ),
+    *(
+        Rule(
+            module,
+            ours=(*BASE, "receiver.fetching.jobs", "receiver.meetings", "receiver.vendors.replies"),
+            never=RIM,
+            libraries=("msgspec",),
+        )
+        for module in ("receiver.fetching.plan", "receiver.fetching.jobs", "receiver.fetching.known")
+    ),
+    *(
+        Rule(f"receiver.fetching.{name}", never=("aiohttp", "receiver.rest.http"))
+        for name in ("base", "fetcher", "orders")
+    ),
     Rule("receiver.ingress", never=("receiver.live", "receiver.app")),
     Rule("receiver.live", never=("receiver.ingress", "receiver.app")),
     Rule(
@@ -199,6 +223,11 @@ def sources() -> dict[str, Path]:
         ("receiver.meetings.book", "from receiver.meetings.tracker import MeetingTracker"),
         ("receiver.meetings.tracker", "from receiver.vendors import decode_record"),
         ("receiver.meetings.tracker", "from receiver.journal.sqlite import SqliteJournal"),
+        ("receiver.fetching.desk", "from receiver.vendors import decode_record"),
+        ("receiver.fetching.desk", "from receiver.ingress.intake import Intake"),
+        ("receiver.fetching.desk", "from receiver.rest.meemo import MeemoApi\nfrom receiver.journal.sqlite import X"),
+        ("receiver.fetching.fetcher", "import aiohttp"),
+        ("receiver.fetching.plan", "import time"),
         ("receiver.simulator.wire", "from receiver.vendors.meetstream import frames"),
         ("receiver.simulator.wire", "from receiver.events import Event"),
         ("receiver.app", "import asyncio\nasyncio.create_task(f())"),
@@ -229,6 +258,9 @@ def test_checker_sees_a_planted_breach(module: str, source: str) -> None:
         ("receiver.meetings.state", "import msgspec\nfrom receiver.meetings.roster import Roster"),
         ("receiver.meetings.book", "import structlog\nfrom receiver.meetings.show import summary"),
         ("receiver.meetings.tracker", "import asyncio, time\nfrom receiver.delivery.pace import Pace"),
+        ("receiver.fetching.desk", "import aiohttp\nfrom receiver.rest import api_of"),
+        ("receiver.fetching.fetcher", "import asyncio, time\nfrom receiver.rest.base import VendorApi"),
+        ("receiver.fetching.plan", "import heapq\nfrom receiver.vendors.replies import REST"),
         ("receiver.simulator.wire", "import aiohttp, websockets\nfrom receiver.simulator import tally"),
         ("receiver.app", "async def f(tg):\n    tg.create_task(g())\n    self._tasks.create_task(g())"),
         ("receiver.eventsource", "import orjson"),

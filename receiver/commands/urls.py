@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print URLs of every endpoint, and what each reader needs."""
     settings = load(arguments.config, data_dir=arguments.data)
     check_vendors(settings)
-    base = _public_base(arguments.public_url or settings.server.public_url)
+    base = public_base(arguments.public_url or settings.server.public_url)
     settings = with_auto_tokens(settings)
     described = {f"{one.vendor}/{one.name}": _describe(one, base) for one in settings.endpoints}
     if arguments.json:
@@ -110,7 +110,7 @@ def _reader_text(one: Reader, base: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _public_base(url: str) -> str:
+def public_base(url: str) -> str:
     """Scheme, host and path prefix. Raises ``ConfigError`` for what no vendor could call."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:

@@ -1,4 +1,5 @@
-"""Orders that take a while, over HTTP: dead letters and replay. Answered with JSON lines, one at least each second.
+"""Orders that take a while, over HTTP: dead letters, replay, fetching. Answered with JSON lines, one at least each
+second.
 
 ``{"error": …}`` or ``{"done": true}`` is the last line; one without either means that the server ended. Whoever asked
 and goes away takes his order with him.
@@ -15,6 +16,7 @@ from aiohttp import web
 from receiver.delivery.dead import Outcome, Tell
 from receiver.delivery.replay import Replay, ReplayOrder
 from receiver.errors import Malformed, Overloaded, ReceiverError
+from receiver.fetching.orders import Came, FetchOrder
 from receiver.journal.dead import DeadLetters
 
 log = structlog.get_logger()
@@ -29,7 +31,7 @@ class _Numbers(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Orders:
-    """Handlers of ``/api/dead/…`` and ``/api/replay``. ``stop`` ends what runs."""
+    """Handlers of ``/api/dead/…``, ``/api/replay`` and ``/api/fetch``. ``stop`` ends what runs."""
 
     def __init__(
         self,
@@ -37,11 +39,13 @@ class Orders:
         dead: Callable[[], DeadLetters],
         retry: Callable[[Iterable[int], Tell], Awaitable[None]],
         replay: Callable[[ReplayOrder], Replay],
+        fetch: Callable[[FetchOrder, Callable[[Came], None]], Awaitable[None]],
         require_admin: Callable[[web.Request], None],
     ) -> None:
         self.dead = dead
         self._retry = retry
         self._replay = replay
+        self._fetch = fetch
         self._require_admin = require_admin
         self._running: set[asyncio.Timeout] = set()
         self._stopped = False
@@ -88,6 +92,16 @@ class Orders:
                 say(replay.progress)
 
         return await self._stream(request, work, replay.progress)
+
+    async def fetch(self, request: web.Request) -> web.StreamResponse:
+        """``POST /api/fetch``, a :class:`FetchOrder`: a line with what came of each kind, :class:`Came`."""
+        self._require_admin(request)
+        order = await read_order(request, FetchOrder)
+
+        async def work(say: Say) -> None:
+            await self._fetch(order, say)
+
+        return await self._stream(request, work, None)
 
     async def _stream(
         self, request: web.Request, work: Callable[[Say], Awaitable[None]], meanwhile: Any

@@ -92,6 +92,7 @@ def build_app(
     for path, order in (
         ("/api/send", ops.send), ("/api/reload", ops.reload), (r"/api/quarantine/{sequence:\d{1,18}}/retry", ops.retry),
         ("/api/dead/retry", ops.orders.retry), ("/api/dead/drop", ops.orders.drop), ("/api/replay", ops.orders.replay),
+        ("/api/fetch", ops.orders.fetch),
     ):  # fmt: skip
         app.router.add_post(path, own(order), expect_handler=go_on)
     add_more(app)

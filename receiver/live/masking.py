@@ -1,7 +1,8 @@
 """What a reader is not to see: names of people, and what was said. Pure.
 
 By the keys of the contract and of the answers about meetings, so that a key with that meaning is masked wherever it
-stands. Free-form JSON (custom attributes, bodies of ``vendor.event``) may hold anything, and goes as a whole.
+stands. Free-form JSON (custom attributes, bodies of ``vendor.event``) may hold anything, and goes as a whole. So does
+what a vendor has written about a meeting (summary, notes, a transcript in one text): it calls people by their names.
 """
 
 import hmac
@@ -18,6 +19,8 @@ HIDDEN = "[redacted]"
 _ABOUT_PEOPLE = ("email", "user_id")
 _TEXTS = frozenset({"text", "formatted_text", "new_text", "title", "message"})
 _FREE = frozenset({"attributes", "body"})
+#: written about a meeting, or a transcript in which speakers stand as text
+_WRITTEN = frozenset({"text", "notes", "keywords"})
 
 
 class Mask(NamedTuple):
@@ -53,6 +56,8 @@ class Mask(NamedTuple):
     def _field(self, told: msgspec.Struct, name: str, value: Any) -> Any:
         if name in _FREE:
             return {} if name == "body" else None
+        if name in _WRITTEN and hasattr(told, "notes"):
+            return None if name == "keywords" else HIDDEN
         if self.names:
             if name in _ABOUT_PEOPLE:
                 return None

@@ -1,7 +1,8 @@
 """``GET /meetings``, ``/meetings/{subject}`` and ``/meetings/{subject}/transcript.json|.txt|.vtt|.srt``.
 
 Query: ``source`` (``/vendor/endpoint``), where one subject is known at several; ``recent``, how many of the meetings
-that have ended are listed.
+that have ended are listed. Of a transcript ``source=live`` is what was said while it went on, ``source=fetched`` what
+the vendor made of it; it may stand beside the other.
 """
 
 import asyncio
@@ -18,11 +19,12 @@ from receiver.meetings.formats import transcript_json, transcript_srt, transcrip
 from receiver.meetings.show import transcript_view
 from receiver.meetings.state import Meeting
 from receiver.meetings.tracker import MeetingTracker
-from receiver.meetings.views import TranscriptView
+from receiver.meetings.views import Made, TranscriptView
 
 PREFIX = "/meetings"
 _MOST_RECENT = 1000
 _RECENT = 100
+_MADE: dict[str, Made] = {"live": "live", "fetched": "fetched"}
 _encode = msgspec.json.Encoder().encode
 Form = Callable[[TranscriptView], str | bytes]
 _FORMS: dict[str, tuple[str, Form]] = {
@@ -61,7 +63,8 @@ class Meetings:
         # as it came: an id may hold a slash, written %2F
         raw = request.rel_url.raw_path.removeprefix(PREFIX + "/")
         subject, slash, rest = raw.partition("/")
-        subject, source = unquote(subject), request.query.get("source")
+        sources = request.query.getall("source", [])
+        subject, source = unquote(subject), next((one for one in sources if one not in _MADE), None)
         book = self._tracker().book
         if not slash:
             view = book.meeting(subject, source)
@@ -75,7 +78,8 @@ class Meetings:
         meeting = book.find(subject, source)
         if meeting is None:
             raise self._unknown(subject, source)
-        return _answer(await asyncio.to_thread(_written, meeting, form[1], mask), form[0])
+        made = next((_MADE[one] for one in sources if one in _MADE), None)
+        return _answer(await asyncio.to_thread(_written, meeting, form[1], mask, made), form[0])
 
     def _mask(self, request: web.Request) -> Mask | None:
         """Of who asks. Raises where he may not."""
@@ -93,8 +97,8 @@ class Meetings:
         return NotFound(f"no meeting {subject!r}{at} is known: GET /meetings lists those that are")
 
 
-def _written(meeting: Meeting, form: Form, mask: Mask | None) -> bytes:
-    view = transcript_view(meeting)
+def _written(meeting: Meeting, form: Form, mask: Mask | None, made: Made | None) -> bytes:
+    view = transcript_view(meeting, made)
     text = form(view if mask is None else mask.apply(view))
     return text if isinstance(text, bytes) else text.encode(errors="replace")
 

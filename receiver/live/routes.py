@@ -54,6 +54,11 @@ class Live:
         app.on_response_prepare.append(self._cors.mark)
 
     @property
+    def tracker(self) -> MeetingTracker | None:
+        """What keeps the book of meetings; ``None`` before the first ``start``."""
+        return self._meetings.tracker
+
+    @property
     def rebuilt(self) -> bool:
         """Whether everything that was in the journal at the start is in ``/meetings``."""
         return self._meetings.tracker is not None and self._meetings.tracker.caught_up.is_set()

@@ -12,7 +12,7 @@ from receiver.events import Event
 from receiver.meetings.bounds import MOST_ID_CHARACTERS
 from receiver.meetings.show import meeting_view, summary, transcript_view
 from receiver.meetings.state import Meeting
-from receiver.meetings.views import MeetingsView, MeetingView, TranscriptView
+from receiver.meetings.views import Made, MeetingsView, MeetingView, TranscriptView
 
 log = structlog.get_logger()
 MOST_MEETINGS = 1_000
@@ -33,7 +33,7 @@ class MeetingBook:
         self._most_characters = most_characters
         self._quiet_s = quiet_s
         self._meetings: dict[tuple[str, str], Meeting] = {}
-        #: of all transcripts
+        #: of all transcripts, also those that were fetched
         self._characters = 0
         self._logged: set[tuple[str, str]] = set()
         #: events folded, events without a subject, and events that could not be folded
@@ -99,10 +99,12 @@ class MeetingBook:
         meeting = self.find(subject, source)
         return None if meeting is None else meeting_view(meeting, secrets=secrets)
 
-    def transcript(self, subject: str, source: str | None = None, *, secrets: bool = False) -> TranscriptView | None:
+    def transcript(
+        self, subject: str, source: str | None = None, made: Made | None = None, *, secrets: bool = False
+    ) -> TranscriptView | None:
         """What ``formats`` make files of; ``None`` where no such meeting is known."""
         meeting = self.find(subject, source)
-        return None if meeting is None else transcript_view(meeting, secrets=secrets)
+        return None if meeting is None else transcript_view(meeting, made, secrets=secrets)
 
     def _fold(self, event: Event) -> None:
         key = event.source, event.subject
@@ -114,18 +116,18 @@ class MeetingBook:
             if len(self._meetings) > self._most_meetings * 1.1:
                 self._evict()
             meeting = self._meetings[key] = Meeting(*key)
-        before = meeting.transcript.characters
+        before = meeting.characters
         try:
             meeting.fold(event)
         finally:
-            self._characters += meeting.transcript.characters - before
+            self._characters += meeting.characters - before
         if self._characters > self._most_characters:
             self._drop_texts(meeting)
 
     def _evict(self) -> None:
         """Many at once, so that it is seldom done."""
         for meeting in self._by_use()[: len(self._meetings) - self._most_meetings]:
-            self._characters -= meeting.transcript.characters
+            self._characters -= meeting.characters
             del self._meetings[meeting.source, meeting.subject]
             self.evicted += 1
 
@@ -134,8 +136,8 @@ class MeetingBook:
         for meeting in self._by_use(current):
             if self._characters <= self._most_characters * 0.9:
                 return
-            if meeting.transcript.characters:
-                self._characters -= meeting.transcript.characters
+            if meeting.characters:
+                self._characters -= meeting.characters
                 meeting.drop_texts()
                 self.texts_dropped += 1
 

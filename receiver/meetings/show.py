@@ -3,7 +3,7 @@
 Without ``secrets``, texts are as a sink without them gets them, and artifacts have no URL.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +11,17 @@ import msgspec
 from receiver.events import format_time
 from receiver.meetings.roster import Interval
 from receiver.meetings.roster import Person as Attendee
-from receiver.meetings.state import Made, Meeting
+from receiver.meetings.show_fetched import (
+    Clean,
+    fetched_artifact,
+    fetched_participants,
+    fetched_summary,
+    fetched_turns,
+    seconds,
+    spoken_s,
+)
+from receiver.meetings.state import Made as Became
+from receiver.meetings.state import Meeting
 from receiver.meetings.streams import Losses, Stream
 from receiver.meetings.turn import Turn
 from receiver.meetings.views import (
@@ -19,6 +29,7 @@ from receiver.meetings.views import (
     DeletionView,
     IntervalView,
     LossesView,
+    Made,
     MeetingSummary,
     MeetingView,
     PersonView,
@@ -28,10 +39,6 @@ from receiver.meetings.views import (
     TurnView,
 )
 from receiver.redaction import redact, redact_text
-
-Clean = Callable[[str | None], str | None]
-#: how long a turn of unknown end takes: the pace of speech, and the least (seconds)
-_WORD_S, _LEAST_S = 0.4, 1.0
 
 
 def summary(meeting: Meeting, *, secrets: bool = False) -> MeetingSummary:
@@ -48,7 +55,12 @@ def meeting_view(meeting: Meeting, *, secrets: bool = False) -> MeetingView:
         **_summary(meeting, clean),
         roster=[_person(person, ended) for person in meeting.roster.people()],
         streams=[_stream(stream) for stream in meeting.streams.known.values()],
-        artifacts=[_artifact(made, clean, secrets) for made in meeting.artifacts.values()],
+        artifacts=[
+            *(_artifact(made, clean, secrets) for made in meeting.artifacts.values()),
+            *(fetched_artifact(one, secrets) for one in list(meeting.fetched.answers.values())),
+        ],
+        participants=fetched_participants(meeting.fetched),
+        summary=fetched_summary(meeting.fetched, clean),
         bot=_bot(meeting, clean),
         error=_problem(meeting, clean),
         recording=_recording(meeting),
@@ -59,19 +71,27 @@ def meeting_view(meeting: Meeting, *, secrets: bool = False) -> MeetingView:
     )
 
 
-def transcript_view(meeting: Meeting, *, secrets: bool = False) -> TranscriptView:
-    """The answer of ``/meetings/{subject}/transcript.json``."""
+def transcript_view(meeting: Meeting, made: Made | None = None, *, secrets: bool = False) -> TranscriptView:
+    """The answer of ``/meetings/{subject}/transcript.json``. ``made`` = None: what was said live, if anything was."""
     clean = _cleaner(secrets)
     turns = list(meeting.transcript.turns)  # may be made in a thread, while the meeting goes on
-    zero_ns = _zero_ns(turns)
+    answer = meeting.fetched.newest("transcript")
+    if made is None:
+        made = "live" if turns or answer is None else "fetched"
+    if made == "live":
+        zero_ns = _zero_ns(turns)
+        shown = [_turn(turn, zero_ns, clean) for turn in turns]
+    else:
+        shown = [] if answer is None else fetched_turns(answer, clean)
     return TranscriptView(
         source=meeting.source,
         subject=meeting.subject,
         phase=meeting.phase,
-        turns=[_turn(turn, zero_ns, clean) for turn in turns],
+        turns=shown,
+        made=made,
         title=clean(meeting.title),
         session=meeting.session,
-        dropped_turns=meeting.transcript.dropped,
+        dropped_turns=meeting.transcript.dropped if made == "live" else meeting.fetched.dropped,
     )
 
 
@@ -111,7 +131,7 @@ def _summary(meeting: Meeting, clean: Clean) -> dict[str, Any]:
 def _losses(losses: Losses, dropped: int) -> LossesView:
     return LossesView(
         unclean_streams=losses.unclean,
-        away_s=_seconds(losses.away_ns),
+        away_s=seconds(losses.away_ns),
         audio_gaps=losses.gaps,
         audio_gap_ms=None if losses.gap_ms is None else round(losses.gap_ms, 3),
         damaged_records=losses.damaged,
@@ -142,7 +162,7 @@ def _stream(stream: Stream) -> StreamView:
         opened=_time(stream.opened_ns),
         closed=_time(stream.closed_ns),
         resumes=stream.resumes,
-        away_s=_seconds(stream.away_ns) if stream.resumes is not None else None,
+        away_s=seconds(stream.away_ns) if stream.resumes is not None else None,
     )
     if (closing := stream.closing) is not None:
         view.code, view.clean, view.duration_s = closing.code, closing.clean, closing.duration_s
@@ -150,12 +170,13 @@ def _stream(stream: Stream) -> StreamView:
     return view
 
 
-def _artifact(made: Made, clean: Clean, secrets: bool) -> ArtifactView:
+def _artifact(made: Became, clean: Clean, secrets: bool) -> ArtifactView:
     data = made.data
     return ArtifactView(
         kind=data.kind,
         state=made.state,
         time=format_time(made.time_ns),
+        id=data.id,
         url=data.url if secrets else None,
         expires_at=data.expires_at,
         message=clean(data.message),
@@ -187,7 +208,7 @@ def _recording(meeting: Meeting) -> StatusView | None:
 def _turn(turn: Turn, zero_ns: int, clean: Clean) -> TurnView:
     session, number, _ = turn.key
     text = clean(turn.shown) or ""
-    at_s = max(0.0, _seconds(turn.position_ns - zero_ns))
+    at_s = max(0.0, seconds(turn.position_ns - zero_ns))
     return TurnView(
         text=text,
         state=turn.state,
@@ -215,8 +236,4 @@ def _length_s(turn: Turn, text: str) -> float:
     if turn.start_s is not None and turn.end_s is not None and turn.end_s > turn.start_s:
         return turn.end_s - turn.start_s
     updates_s = (turn.time_ns - turn.first_ns) / 1e9
-    return updates_s if updates_s > 0 else max(_LEAST_S, _WORD_S * len(text.split()))
-
-
-def _seconds(span_ns: int) -> float:
-    return round(span_ns / 1e9, 3)
+    return updates_s if updates_s > 0 else spoken_s(text)

@@ -18,6 +18,7 @@ from receiver.events import (
     BotStatusName,
     DataDeleted,
     Event,
+    FetchedArtifact,
     MeetingInfo,
     ParticipantChange,
     RecordingStatus,
@@ -31,8 +32,10 @@ from receiver.meetings.bounds import (
     MOST_REMARK_CHARACTERS,
     clipped,
 )
+from receiver.meetings.fetched import FetchedFold
 from receiver.meetings.roster import Roster
 from receiver.meetings.streams import Streams
+from receiver.meetings.told import TOLD_TYPES, Told
 from receiver.meetings.transcript import TranscriptFold
 
 Phase = Literal["scheduled", "active", "ended"]
@@ -108,6 +111,13 @@ class Meeting:
         self.artifacts: dict[tuple[ArtifactKind, str], Made] = {}
         self.roster = Roster()
         self.transcript = TranscriptFold()
+        self.fetched = FetchedFold()
+        self.told = Told()
+
+    @property
+    def characters(self) -> int:
+        """Of all texts that are kept of it."""
+        return self.transcript.characters + self.fetched.characters
 
     @property
     def phase(self) -> Phase:
@@ -134,6 +144,8 @@ class Meeting:
             self.session = clipped(data.session)
         if type_ in _LIVE_TYPES:
             self.begun = True
+        if type_ in TOLD_TYPES:
+            self.told.fold(event)
         fold = _FOLDS.get(type_)
         if fold is not None:
             fold(self, event, data)
@@ -153,13 +165,14 @@ class Meeting:
         dropped = self.transcript.dropped + len(self.transcript.turns)
         self.transcript = TranscriptFold()
         self.transcript.dropped = dropped
+        self.fetched = FetchedFold()
 
     def _goes_on(self, event: Event) -> bool:
         """Whether ``event`` shows that the meeting has not ended, or has begun again."""
         if self._is_another(event):
             return True
         data = event.data
-        if self.ended_by != "quiet":
+        if self.ended_by != "quiet" or (data.reconciled and event.time_ns <= (self.ended_ns or 0)):
             return False
         return event.type in _LIVE_TYPES or (isinstance(data, BotStatus) and _is_under_way(data))
 
@@ -265,6 +278,11 @@ class Meeting:
                 state, event.time_ns, msgspec.structs.replace(data, message=message, attributes=None)
             )
 
+    def _fetched(self, event: Event, data: FetchedArtifact) -> None:
+        if data.title and self.title is None:
+            self.title = clipped(data.title, MOST_REMARK_CHARACTERS)
+        self.fetched.fold(event, data)
+
     def _data_deleted(self, event: Event, data: DataDeleted) -> None:
         self.deleted = DataDeleted(objects=data.objects, ok=data.ok)
 
@@ -291,5 +309,6 @@ _FOLDS: dict[str, Callable[[Meeting, Event, Any], None]] = {
     "artifact.ready": Meeting._artifact,
     "artifact.failed": Meeting._artifact,
     "artifact.skipped": Meeting._artifact,
+    "artifact.fetched": Meeting._fetched,
     "data.deleted": Meeting._data_deleted,
 }

@@ -3,13 +3,16 @@
 JSON keys are snake_case as in the events' ``data``; what is not known is absent, never null. Times are RFC 3339 UTC.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
-from receiver.events import ArtifactKind, BotStatusName, Participant, Person, StreamChannel
+from receiver.events import ArtifactKind, BotStatusName, FetchedKind, Participant, Person, StreamChannel
 from receiver.meetings.state import ArtifactState, EndedBy, Phase
 from receiver.meetings.turn import TurnState
+
+#: who made a transcript: the recogniser while the meeting went on, or the vendor afterwards
+Made = Literal["live", "fetched"]
 
 
 class LossesView(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -107,11 +110,13 @@ class StreamView(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 class ArtifactView(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """What became of an artifact. ``url`` is a secret: absent unless secrets are asked for."""
+    """What became of an artifact; ``fetched``: the vendor's REST API gave it. ``url`` is a secret: absent unless
+    secrets are asked for."""
 
-    kind: ArtifactKind
-    state: ArtifactState
+    kind: ArtifactKind | FetchedKind
+    state: ArtifactState | Literal["fetched"]
     time: str
+    id: str | None = None
     url: str | None = None
     expires_at: str | None = None
     message: str | None = None
@@ -135,11 +140,23 @@ class DeletionView(msgspec.Struct, kw_only=True, omit_defaults=True):
     ok: bool | None = None
 
 
+class SummaryView(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The vendor's summary, as it was fetched last."""
+
+    time: str
+    title: str | None = None
+    text: str | None = None
+    notes: str | None = None
+    keywords: list[str] | None = None
+    language: str | None = None
+
+
 class MeetingView(MeetingSummary, kw_only=True, omit_defaults=True):
     """``/meetings/{subject}``: the line of ``/meetings``, and everything behind it.
 
     ``bot``: its last status; ``error``: the last error that it told of and went on; ``recording``: the platform's own.
     ``roster``: everybody; ``unnamed_changes``, ``dropped_people``: joins and leaves of nobody, and beyond the bound.
+    ``participants``: who was there by the vendor's list, ``summary``: both as they were fetched last.
     """
 
     roster: list[PersonView]
@@ -151,6 +168,8 @@ class MeetingView(MeetingSummary, kw_only=True, omit_defaults=True):
     error: StatusView | None = None
     recording: StatusView | None = None
     data_deleted: DeletionView | None = None
+    participants: list[Participant] | None = None
+    summary: SummaryView | None = None
     attributes: dict[str, Any] | None = None
 
 
@@ -178,7 +197,8 @@ class TurnView(msgspec.Struct, kw_only=True, omit_defaults=True):
 class TranscriptView(msgspec.Struct, kw_only=True, omit_defaults=True):
     """``/meetings/{subject}/transcript.json``: turns in the order in which they were begun.
 
-    ``dropped_turns``: so many are no longer in memory; the journal has them.
+    ``dropped_turns``: so many are no longer in memory; the journal has them. ``made``: ``live``, from what was said
+    while it went on; ``fetched``, the vendor's own, where it was asked for or nothing else is there.
     """
 
     source: str
@@ -186,5 +206,6 @@ class TranscriptView(msgspec.Struct, kw_only=True, omit_defaults=True):
     phase: Phase
     dropped_turns: int
     turns: list[TurnView]
+    made: Made = "live"
     title: str | None = None
     session: str | None = None

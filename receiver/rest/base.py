@@ -102,7 +102,7 @@ class VendorApi:
     KINDS: ClassVar[tuple[str, ...]] = ()
     #: vendor event name -> kinds that can be fetched from then on, beside what is announced as an artifact
     HINTS: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    #: whether there is a record of the vendor's own to compare with
+    #: whether there is a record of the vendor's own to compare with, of a bot or meeting or of the account
     RECONCILES: ClassVar[bool] = False
 
     def __init__(self, account: Account, client: aiohttp.ClientSession) -> None:

@@ -5,9 +5,8 @@ import msgspec
 from receiver.errors import Malformed, NotFound
 from receiver.events import Data, Event, StreamClosed, StreamOpened
 from receiver.record import Decoded, Record, unpack_frames
-from receiver.vendors import daily, meemo, meetstream, realtimekit, waterai
+from receiver.vendors import daily, meemo, meetstream, realtimekit, replies, waterai
 from receiver.vendors.base import Vendor
-from receiver.vendors.replies import REST
 
 VENDORS: tuple[Vendor, ...] = (meetstream, realtimekit, daily, waterai, meemo)
 _BY_NAME = {vendor.NAME: vendor for vendor in VENDORS}
@@ -30,7 +29,7 @@ def decode_record(record: Record) -> Decoded:
         raise Malformed(f"the journal's disk has spoilt it: {record.reason}")
     vendor = vendor_named(record.vendor)
     if record.kind == "body":
-        return vendor.decode_reply(record) if record.channel == REST else vendor.decode(record)
+        return replies.decode(record, vendor.decode_reply) if record.channel == replies.REST else vendor.decode(record)
     session = vendor.session(record)
     if record.kind == "frames":
         events: list[Event] = []

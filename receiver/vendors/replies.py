@@ -1,27 +1,42 @@
 """Answers of vendors' REST APIs as deliveries: what was asked, what was known before, and the event of what came.
 
 Such a record is of kind ``body`` and channel ``rest``; a header of our own names the call; ``state`` holds what was
-known of the subject where the answer is only to tell what was missed.
+known of the subject where the answer is only to tell what was missed. That something was asked for in vain is a record
+of the same form, of a call that no vendor has.
 """
 
 import hashlib
+from collections.abc import Callable
+from typing import get_args
 
 import msgspec
 
 from receiver.errors import Malformed
-from receiver.events import Data, Event, FetchedArtifact
+from receiver.events import Artifact, ArtifactKind, Data, Event, FetchedArtifact, VendorBody
 from receiver.record import Decoded, Record
 from receiver.vendors.wire import read_json
 
 REST = "rest"
 CALL_HEADER = "receiver-call"
+#: on the last answer of what was asked for: whoever reads the journal again need not ask once more
+DONE_HEADER = "receiver-done"
+#: the call of a record that says what was given up
+GAVE_UP = "gave-up"
+
+
+class GivenUp(msgspec.Struct, frozen=True):
+    """The body of a ``gave-up`` record: the kind that was asked for, and why there is none, in a sentence."""
+
+    kind: str
+    message: str
 
 
 class Seen(msgspec.Struct, frozen=True):
     """What had come of a subject when its vendor's own record was asked for.
 
-    ``statuses``: of ``bot.status``, with the vendor's event names. ``joined`` and ``left``: ids and names of
-    participants, ids first. ``artifacts``: ``kind/outcome``, such as ``audio/ready``.
+    ``statuses``: of ``bot.status``, beside the vendor's event names of these, of ``meeting.*`` and of
+    ``recording.status``, and these two types themselves (``meeting.started``). ``joined`` and ``left``: ids, user ids
+    and names of participants. ``artifacts``: ``kind/outcome``, such as ``audio/ready``.
     """
 
     statuses: frozenset[str] = frozenset()
@@ -32,9 +47,10 @@ class Seen(msgspec.Struct, frozen=True):
 
 def reply_record(
     vendor: str, endpoint: str, call: str, body: bytes, *, subject: str, content_type: str, now_ns: int,
-    seen: Seen | None = None,
+    seen: Seen | None = None, done: str = "",
 ) -> Record:  # fmt: skip
-    """A record of what ``call`` answered."""
+    """A record of what ``call`` answered. ``done``: what was asked for, on the last answer to it."""
+    ending = ((DONE_HEADER, done),) if done else ()
     return Record(
         vendor=vendor,
         endpoint=endpoint,
@@ -43,9 +59,24 @@ def reply_record(
         payload=body,
         received_ns=now_ns,
         subject=subject,
-        headers=((CALL_HEADER, call), ("content-type", content_type)),
+        headers=((CALL_HEADER, call), ("content-type", content_type), *ending),
         state=b"" if seen is None else msgspec.json.encode(_sorted(seen)),
     )
+
+
+def gave_up_record(
+    vendor: str, endpoint: str, kind: str, message: str, *, subject: str, now_ns: int, done: str
+) -> Record:  # fmt: skip
+    """A record that says that ``kind`` was asked for in vain, and why."""
+    body = msgspec.json.encode(GivenUp(kind, message))
+    return reply_record(
+        vendor, endpoint, GAVE_UP, body, subject=subject, content_type="application/json", now_ns=now_ns, done=done
+    )
+
+
+def decode(record: Record, decode_reply: Callable[[Record], Decoded]) -> Decoded:
+    """Events of an answer: ``decode_reply`` is its vendor's, what was given up is alike for all."""
+    return _given_up(record) if call_of(record) == GAVE_UP else decode_reply(record)
 
 
 def call_of(record: Record) -> str:
@@ -54,6 +85,11 @@ def call_of(record: Record) -> str:
         if name == CALL_HEADER:
             return value
     raise Malformed("a record of a REST answer names no call", f"header {CALL_HEADER}")
+
+
+def done_of(record: Record) -> str:
+    """What this is the last answer to; empty for any other record."""
+    return next((value for name, value in record.headers if name == DONE_HEADER), "")
 
 
 def seen_of(record: Record) -> Seen | None:
@@ -94,6 +130,18 @@ def reply(record: Record, events: list[Event]) -> Decoded:
 def passed_on(record: Record) -> Decoded:
     """An answer as it is, in one event with its body."""
     return reply(record, [reply_event(record, FetchedArtifact(kind="detail", body=read_json(record.payload)))])
+
+
+def _given_up(record: Record) -> Decoded:
+    try:
+        told = msgspec.json.decode(record.payload, type=GivenUp)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise Malformed(f"gave-up record: {error}") from None
+    if told.kind not in get_args(ArtifactKind):  # nobody announces participants or a timeline
+        body = {"receiver": GAVE_UP, "kind": told.kind, "message": told.message}
+        return reply(record, [reply_event(record, VendorBody(body=body), type_="vendor.event")])
+    data = msgspec.convert({"kind": told.kind, "message": told.message}, Artifact)
+    return reply(record, [reply_event(record, data, type_="artifact.failed")])
 
 
 def _sorted(seen: Seen) -> dict[str, list[str]]:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
+from tests.commands.clients import Vendors, clients_for
+
 
 @pytest.fixture(autouse=True)
 def logs_as_before() -> Iterator[None]:
@@ -15,3 +17,9 @@ def logs_as_before() -> Iterator[None]:
     structlog.reset_defaults()
     logging.root.handlers[:] = handlers
     logging.root.setLevel(level)
+
+
+@pytest.fixture
+def vendors(monkeypatch: pytest.MonkeyPatch) -> Vendors:
+    """Clients of vendors that answer as a test tells them to."""
+    return clients_for(monkeypatch)

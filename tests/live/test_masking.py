@@ -10,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.errors import ConfigError
-from receiver.events import DATA_TYPES, Data, Event, Participant, ParticipantChange, Person, VendorBody
+from receiver.events import (
+    DATA_TYPES,
+    Data,
+    Event,
+    FetchedArtifact,
+    Message,
+    Participant,
+    ParticipantChange,
+    Person,
+    Segment,
+    VendorBody,
+)
 from receiver.live.masking import HIDDEN, Mask
 from receiver.meetings.book import MeetingBook
 from receiver.settings import from_dict
@@ -22,7 +33,7 @@ from tests.support import running, settings_dict
 NAME, SAID = "Ada Lovelace", "the secret plan"
 NAMES, TEXT, BOTH = Mask(True, False, b"k"), Mask(False, True, b"k"), Mask(True, True, b"k")
 #: keys that hold what was said, and those that tell who somebody is
-SPOKEN, PEOPLE = {"text", "formatted_text", "new_text", "title", "message"}, {"name", "email", "user_id", "to"}
+SPOKEN, PEOPLE = {"text", "formatted_text", "new_text", "title", "message", "notes"}, {"name", "email", "user_id", "to"}
 
 
 def filled(kind: Any) -> Any:
@@ -36,6 +47,8 @@ def filled(kind: Any) -> Any:
                 told[field.name] = NAME
             elif field.name in ("attributes", "body"):
                 told[field.name] = {"a": NAME, "b": SAID}
+            elif field.name == "keywords":
+                told[field.name] = [f"{NAME} {SAID}"]
             elif (inner := _struct_in(field.type)) is not None:
                 value = filled(inner)
                 told[field.name] = [value] if "list" in str(field.type) else value
@@ -107,6 +120,44 @@ def test_a_vendors_own_body_goes_as_a_whole() -> None:
     """Nobody knows what is in it."""
     data = NAMES.event(event(VendorBody(body={"x": [NAME]}), "vendor.event")).data
     assert isinstance(data, VendorBody) and data.body == {}
+
+
+WRITTEN = f"Ada: {SAID}. Ada Lovelace will write."
+
+
+@pytest.mark.parametrize("mask", [NAMES, TEXT, BOTH])
+def test_what_a_vendor_has_written_of_a_meeting_goes_as_a_whole(mask: Mask) -> None:
+    """It calls people by their names in the middle of a sentence. Segments keep their words where only names go."""
+    told = FetchedArtifact(
+        kind="transcript", text=WRITTEN, notes=WRITTEN, keywords=["Ada"], title="Weekly", body={"a": WRITTEN},
+        segments=[Segment(text="Good morning.", speaker=Person(id="Ada", name="Ada"))],
+        participants=[Participant(name=NAME, email="ada@example.org")],
+        messages=[Message(text="Hello.", sender=Person(name=NAME), to=NAME)],
+    )  # fmt: skip
+    masked = mask.apply(told)
+    assert (masked.text, masked.notes, masked.keywords, masked.body) == (HIDDEN, HIDDEN, None, {})
+    assert masked.segments and masked.messages and masked.participants
+    assert (masked.segments[0].text == HIDDEN) == (masked.messages[0].text == HIDDEN) == mask.text
+    if mask.names:
+        assert "Ada" not in repr(masked) and "ada@" not in repr(masked)
+    assert (masked.title == HIDDEN) == mask.text
+
+
+def test_a_fetched_meeting_is_masked_as_a_live_one_is() -> None:
+    """Summary, list of participants, and the transcript that the vendor made."""
+    book = MeetingBook()
+    for number, kind in enumerate(("transcript", "summary", "participants")):
+        data = msgspec.structs.replace(filled(FetchedArtifact), kind=kind)
+        if kind == "transcript":
+            data.text = None
+        one = event(data, "artifact.fetched")
+        one.id = str(number)
+        book.fold([one])
+    views: list[Any] = [book.meeting("bot-1"), book.transcript("bot-1", None, "fetched")]
+    assert NAME in repr(views[0]) and NAME in repr(views[1]) and SAID in repr(views[1])
+    for mask in (NAMES, TEXT, BOTH):
+        masked = repr([mask.apply(view) for view in views])
+        assert (NAME in masked) <= (not mask.names) and (SAID in masked) <= (not mask.text)
 
 
 @given(st.sampled_from(list(DATA_TYPES)), st.sampled_from([NAMES, TEXT, BOTH]))

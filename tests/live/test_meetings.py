@@ -11,7 +11,9 @@ import srt
 import webvtt
 
 from receiver.app import Receiver
+from receiver.events import FetchedArtifact, Segment
 from tests.live.test_access import OPERATOR, READER, bearer, guarded
+from tests.meetings.stories import event
 from tests.support import running, until
 
 BOT = "bot/1"
@@ -125,3 +127,23 @@ async def test_sound_needs_its_scope(tmp_path: Path) -> None:
         assert (await get(server, path))[0] == 401
         assert (await get(server, path, headers=bearer(READER)))[0] == 403
         assert (await get(server, path, headers=bearer("sound-token-4712")))[0] == 404
+
+
+async def test_a_transcript_is_asked_for_as_it_was_made(tmp_path: Path) -> None:
+    """``source=live`` and ``source=fetched``, beside the source of the meeting."""
+    async with running(tmp_path) as server:
+        await deliver(server, *DELIVERIES)
+        await known(server)
+        fetched = FetchedArtifact(kind="transcript", segments=[Segment(text="Good morning, all.")])
+        book = server.live.tracker.book if server.live.tracker is not None else None
+        assert book is not None
+        book.fold([event("artifact.fetched", fetched, 1, subject=BOT)])
+        for query, text in (
+            ("", "Good morning.\n"), ("?source=live", "Good morning.\n"),
+            ("?source=fetched&source=/meetstream/default", "Good morning, all."),
+            ("?source=/meetstream/default&source=fetched", "Good morning, all."),
+        ):  # fmt: skip
+            status, _, told = await get(server, f"{AT}/transcript.txt{query}")
+            assert status == 200 and text in told
+        assert json.loads((await get(server, f"{AT}/transcript.json?source=fetched"))[2])["made"] == "fetched"
+        assert (await get(server, f"{AT}/transcript.txt?source=/meetstream/other&source=fetched"))[0] == 404
