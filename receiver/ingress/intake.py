@@ -78,8 +78,8 @@ class Intake:
         return outcome
 
     def submit(self, record: Record, decoded: Decoded, book: Book) -> "tuple[asyncio.Future[None], Outcome]":
-        """Hand a decoded record to the journal, or find the one that it repeats by any of its keys. The future ends when
-        that is safe.
+        """Hand a decoded record to the journal, or find the one that it repeats, by any of its keys. The future ends
+        when that is safe.
 
         Raises ``Shed`` where the disk has no space for its kind; a repeat needs none.
         """

@@ -19,7 +19,7 @@ _LENGTH = struct.Struct("<H")
 
 
 def join_keys(keys: Sequence[bytes]) -> bytes:
-    """The keys of one delivery as one: a journal's row has a single column for them. Shape: 0 | length u16 LE | key …"""
+    """The keys of one delivery as one: a row of the journal has a single column. Shape: 0 | length u16 LE | key …"""
     return _SEVERAL + b"".join(_LENGTH.pack(len(key)) + key for key in keys)
 
 

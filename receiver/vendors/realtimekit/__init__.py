@@ -2,7 +2,8 @@
 WebSocket. The vendor dials for tracks, the receiver dials the agent's socket.
 
 ``verify`` checks a signature, ``webhook`` and ``recording`` read bodies, ``stream`` is a socket's session,
-``artefacts`` reads the files that webhooks announce. Pure: no asyncio, socket, clock or file.
+``calling`` tells how the agent's socket is dialled, ``artefacts`` reads the files that webhooks announce. Pure: no
+asyncio, socket, clock or file.
 """
 
 from collections.abc import Mapping
