@@ -131,7 +131,7 @@ class Line:
         at most ``wait_s``."""
         if self.said:
             return
-        self.said, self.code, self.reason = True, code, reason
+        self.said, self.code, self.reason = True, int(code), reason
         self._socket.close_timeout = wait_s
         await self._socket.close(code, reason)
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import msgspec
 import structlog
@@ -18,6 +19,8 @@ log = structlog.get_logger()
 QUIET, FAULT = "nothing happens any more", "internal error"
 JOURNAL = "the journal cannot take more now, come back later"
 _GET = "connection"
+#: a message that takes this share of the time for a ping's result has held up whatever came behind it
+_HELD_UP = 0.1
 
 
 class Timing(msgspec.Struct, frozen=True):
@@ -52,6 +55,8 @@ class Talk:
         self._quiet_s = quiet_s
         self._asked = ""
         self._answered = asyncio.Event()
+        #: when the journal last held this side up
+        self._held_s = 0.0
 
     async def run(self, hang_up_when_told: Callable[[Line], Awaitable[None]]) -> None:
         """Read until the end. A fault of ours ends the connection, never the server."""
@@ -67,26 +72,29 @@ class Talk:
                 await line.send(connection_get(_GET))
                 while (message := await line.receive()) is not None:
                     self._agent.answered = ""
+                    begun_s = time.monotonic()
                     await self._stream.take(message)
-                    self._note()
+                    self._note(begun_s)
                 for watch in watches:
                     watch.cancel()
         except* Exception:
             log.exception("stream.fault", connection=self._stream.connection)
             await line.hang_up(WSCloseCode.INTERNAL_ERROR, FAULT, self._timing.close_s)
 
-    def _note(self) -> None:
+    def _note(self, begun_s: float) -> None:
         """What a message has told beyond its events. A result is an answer to us: nothing has happened."""
-        answered = self._agent.answered
+        answered, now_s = self._agent.answered, time.monotonic()
+        if now_s - begun_s > self._timing.ping_wait_s * _HELD_UP:
+            self._held_s = now_s
         if not answered:
-            self.heard_s = time.monotonic()
+            self.heard_s = now_s
         elif answered == _GET:
             self.connection_id = self._agent.connection_id
         elif answered == self._asked:
             self._answered.set()
 
     async def _ping(self) -> None:
-        """A far end that this side does not read from is not blamed: its answer would lie unread."""
+        """A far end that this side was not reading from is not blamed: its answer lies behind what was unread."""
         number = 0
         while True:
             await asyncio.sleep(self._timing.ping_every_s)
@@ -95,18 +103,21 @@ class Talk:
             self._answered.clear()
             if not await self._line.send(ping(self._asked)):
                 return
-            while not await self._is_answered():
-                if self._line.receiving:
-                    log.warning("dial.silent", connection=self._stream.connection, waited_s=self._timing.ping_wait_s)
-                    self._line.cut()
-                    return
+            if not await self._is_answered(time.monotonic()):
+                log.warning("dial.silent", connection=self._stream.connection, waited_s=self._timing.ping_wait_s)
+                self._line.cut()
+                return
 
-    async def _is_answered(self) -> bool:
-        try:
-            async with asyncio.timeout(self._timing.ping_wait_s):
-                return await self._answered.wait()
-        except TimeoutError:
-            return False
+    async def _is_answered(self, asked_s: float) -> bool:
+        wait_s = self._timing.ping_wait_s
+        while not self._answered.is_set():
+            left_s = max(asked_s, self._held_s) + wait_s - time.monotonic()
+            if left_s <= 0 and self._line.receiving:
+                return False
+            with suppress(TimeoutError):
+                async with asyncio.timeout(left_s if left_s > 0 else wait_s):
+                    await self._answered.wait()
+        return True
 
     async def _hang_up_when_lost(self) -> None:
         await self._stream.failed.wait()
