@@ -27,6 +27,7 @@ from receiver.settings_checks import (
 from receiver.settings_dial import Dial, read_dials
 from receiver.settings_sections import (
     AdminSettings,
+    DialSettings,
     EndpointSettings,
     JournalSettings,
     LaneSettings,
@@ -41,6 +42,7 @@ from receiver.settings_sections import (
 __all__ = [
     "AdminSettings",
     "Dial",
+    "DialSettings",
     "Endpoint",
     "EndpointSettings",
     "JournalSettings",

@@ -115,7 +115,7 @@ class DialSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields=Tru
     token_file: str = ""
     #: ``""``: the vendor's own
     url: str = ""
-    #: the meeting, until the socket itself tells it
+    #: the meeting: until the socket itself tells it, and to go on with the same connection after a restart
     subject: str = ""
     #: without a connection that lasts for so long, it is given up
     give_up_s: Seconds = 600.0

@@ -72,10 +72,12 @@ def joined(peer: str, name: str) -> str:
 class Refusal:
     """An upgrade that is answered with an HTTP status."""
 
-    def __init__(self, status: int, code: str = "", *, retryable: bool = False, **headers: str) -> None:
+    def __init__(
+        self, status: int, code: str = "", *, retryable: bool = False, headers: dict[str, str] | None = None
+    ) -> None:
         self.status = status
         self.body = json.dumps({"success": False, "error": {"code": code, "message": "no", "retryable": retryable}})
-        self.headers = headers
+        self.headers = headers or {}
 
 
 class Upgrade:
@@ -183,6 +185,12 @@ class AgentServer:
 
         await socket.send(pieces())
 
+    async def answer_late(self) -> None:
+        """Answer the newest connection's last request, which was passed over."""
+        connection = self.connection
+        assert connection.socket is not None
+        await self._send_result(connection, connection.socket, connection.requests[-1])
+
     async def close(self, code: int, reason: str = "") -> None:
         """Close the newest connection's socket."""
         socket = self.connection.socket
@@ -276,8 +284,10 @@ class AgentServer:
 
     async def _answer(self, connection: Connection, socket: ServerConnection, request: dict[str, Any]) -> None:
         connection.requests.append(request)
-        if request["name"] == "connection.ping" and not self.answers_pings:
-            return
+        if request["name"] != "connection.ping" or self.answers_pings:
+            await self._send_result(connection, socket, request)
+
+    async def _send_result(self, connection: Connection, socket: ServerConnection, request: dict[str, Any]) -> None:
         about = {"connection": {"id": connection.id, "subscriptions": sorted(SUBSCRIPTIONS)}}
         answer = {
             "category": "result", "request_id": request["request_id"], "name": request["name"],

@@ -11,6 +11,7 @@ import pytest
 from receiver.plugins import make_sinks, sink_class
 from receiver.settings import (
     AdminSettings,
+    DialSettings,
     EndpointSettings,
     JournalSettings,
     LiveSettings,
@@ -50,6 +51,7 @@ def defaults_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
         (WRITTEN["admin"], AdminSettings),
         (WRITTEN["live"], LiveSettings),
         (WRITTEN["readers"]["dashboard"], ReaderSettings),
+        (WRITTEN["dial"]["weekly"], DialSettings),
         (WRITTEN["endpoints"]["meetstream"]["default"], EndpointSettings),
     ],
 )
@@ -76,7 +78,7 @@ def test_each_sink_has_every_key_with_its_real_default(kind: str) -> None:
 def test_the_reference_changes_nothing() -> None:
     """`serve --config config/receiver.toml` is `serve` without a config."""
     given, plain = from_dict(tomllib.loads(REFERENCE), {}), from_dict({}, {})
-    for key in ("data_dir", "server", "journal", "log", "endpoints", "admin_token", "live", "readers"):
+    for key in ("data_dir", "server", "journal", "log", "endpoints", "admin_token", "live", "readers", "dials"):
         assert getattr(given, key) == getattr(plain, key), key
     made, usual = make_sinks(given), make_sinks(plain)
     assert {name: config for name, (_, config) in made.items()} == {name: config for name, (_, config) in usual.items()}
@@ -85,7 +87,10 @@ def test_the_reference_changes_nothing() -> None:
 def test_what_is_off_works_when_switched_on() -> None:
     """Uncommented by the rule that the file states, everything loads and every sink can be made."""
     readers = {name: keys | {"token": "auto"} for name, keys in WRITTEN["readers"].items()}  # one has to be chosen
-    assert sorted(make_sinks(from_dict(WRITTEN | {"readers": readers}, {}))) == sorted(SINK_KINDS)
+    dial = {name: keys | {"token_env": "T"} for name, keys in WRITTEN["dial"].items()}  # here, too
+    endpoints = WRITTEN["endpoints"] | {"realtimekit": {"default": {}}}
+    chosen = WRITTEN | {"readers": readers, "dial": dial, "endpoints": endpoints}
+    assert sorted(make_sinks(from_dict(chosen, {"T": "token-4711"}))) == sorted(SINK_KINDS)
 
 
 def test_every_key_of_the_reference_is_explained() -> None:

@@ -181,6 +181,8 @@ class Dialler:
             for task in late:
                 task.cancel()
             await asyncio.wait(late)
+        for name in running:
+            log.info("dial.ended", dial=name, reason=parting[1])
 
 
 def _check(order: DialOrder, endpoints: Iterable[Endpoint]) -> None:

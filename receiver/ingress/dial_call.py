@@ -7,8 +7,10 @@ from contextlib import suppress
 from secrets import token_hex
 from typing import Final, Literal
 
+import msgspec
 import structlog
 
+from receiver.errors import Malformed
 from receiver.ingress.dial_line import Line, Unreachable
 from receiver.ingress.dial_talk import FAULT, JOURNAL, QUIET, Talk, Timing
 from receiver.ingress.inflow import Inflow
@@ -67,6 +69,7 @@ class Call:
         self._parting = None
         self._hung_up.clear()
         self._good_s = self._heard_s = time.monotonic()
+        self._recall(rim)
         try:
             while self._parting is None:
                 following, asked_s = await self._attempt(rim)
@@ -75,6 +78,15 @@ class Call:
         except Exception:
             log.exception("dial.fault", dial=self.dial.name)
             self._over(FAULT, failed=True)
+
+    def _recall(self, rim: Rim) -> None:
+        """Of the process before this one: which connection it was, where the config tells of which meeting."""
+        note = StreamNote(self.dial.vendor, self.dial.endpoint, self.subject, _CHANNEL, "", 0)
+        ended = rim.streams.ended(note.key) if self.subject and not self._connection_id else None
+        if ended is not None:
+            with suppress(Malformed):  # of an earlier version's making
+                agent = session(opening_of(msgspec.structs.replace(note, state=ended.state)))
+                self._connection_id, self._lost_s = agent.connection_id, ended.at_s
 
     def hang_up(self, code: int, reason: str, wait_s: float) -> None:
         """End it, by our own wish: close what is open, within ``wait_s``; ``run`` returns soon after."""

@@ -46,6 +46,10 @@ class StreamBook:
         ended = self._ended.pop(key, None)
         return ended if ended is not None and time.monotonic() - ended.at_s <= self._resume_s else None
 
+    def ended(self, key: Key) -> Ended | None:
+        """The last connection of a stream that nobody has continued yet, however long ago it ended."""
+        return self._ended.get(key)
+
     def remember(self, key: Key, ended: Ended) -> None:
         """A stream whose socket is gone; it may come back."""
         self._ended[key] = ended

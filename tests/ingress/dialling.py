@@ -59,6 +59,13 @@ async def post(server: Receiver, path: str, body: Any, token: str | None = None)
         return reply.status, await reply.json()
 
 
+def spoken(data_dir: Path) -> list[str]:
+    """What was said, in the order of the journal, as far as the file sink has it; it may be writing its next line."""
+    written = b"".join(path.read_bytes() for path in sorted((data_dir / "events").glob("*.jsonl")))
+    events = [json.loads(line) for line in written.splitlines(keepends=True) if line.endswith(b"\n")]
+    return [event["data"]["text"] for event in events if event["type"].startswith("transcript.")]
+
+
 def everything_in(folder: Path) -> bytes:
     """All bytes of all files."""
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from receiver.app import Receiver
 from tests.agent_server import MEETING, SESSION, SUBPROTOCOL, TOKEN, AgentServer, Refusal, joined, said, session_ended
-from tests.ingress.dialling import ENVIRON, attached, book_of, hasten, sections, taken
+from tests.ingress.dialling import ENVIRON, attached, book_of, hasten, sections, spoken, taken
 from tests.ingress.sockets import of_type
 from tests.support import drained, events_in, running, until
 
@@ -22,11 +22,6 @@ _PATIENCE_S = 0.4
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     hasten(monkeypatch)
-
-
-def texts(data_dir: Path) -> list[str]:
-    """What was said, in the order of the journal."""
-    return [event["data"]["text"] for event in of_type(data_dir, "transcript.final", "transcript.partial")]
 
 
 async def over(server: Receiver) -> None:
@@ -86,7 +81,7 @@ async def test_a_message_that_means_nothing_goes_to_quarantine_and_the_socket_st
         await taken(server, 6)
         assert book_of(server).quarantined == 3 and len(agent.upgrades) == 1 and agent.attached
         await drained(server)
-        assert texts(tmp_path) == ["Bye"]
+        assert spoken(tmp_path) == ["Bye"]
 
 
 async def test_a_message_beyond_the_limit_ends_the_connection_and_not_the_dial(tmp_path: Path) -> None:
@@ -100,7 +95,7 @@ async def test_a_message_beyond_the_limit_ends_the_connection_and_not_the_dial(t
         await agent.tell(said("Hello", second=2))
         await taken(server, 4)
         await drained(server)
-    assert texts(tmp_path) == ["Hello"] and of_type(tmp_path, "stream.closed")[0]["data"]["code"] == 1009
+    assert spoken(tmp_path) == ["Hello"] and of_type(tmp_path, "stream.closed")[0]["data"]["code"] == 1009
 
 
 async def test_large_messages_are_counted_with_those_of_all_sockets(tmp_path: Path) -> None:
@@ -146,7 +141,7 @@ async def test_closings_after_which_it_is_dialled_again(tmp_path: Path, code: in
         await until(lambda: server.dialler.calls["weekly"].state == "open")
         await taken(server, 4 if resumes else 5)
         await drained(server)
-        assert texts(tmp_path) == ["Still here"]
+        assert spoken(tmp_path) == ["Still here"]
     first, second = of_type(tmp_path, "stream.opened")
     assert second["data"]["resumes"] == first["data"]["connection"]
     closed = of_type(tmp_path, "stream.closed")[0]["data"]
@@ -186,10 +181,10 @@ async def test_what_happens_while_it_is_away_is_not_lost(tmp_path: Path) -> None
         assert agent.upgrades[1].connection_id == "conn_1"
         assert book_of(server).duplicates == 1
         await drained(server)
-    assert texts(tmp_path) == ["one", *(f"number {number}" for number in range(2, 40))]
-    spoken = of_type(tmp_path, "transcript.final")
-    assert {(event["subject"], event["data"]["session"]) for event in spoken} == {(MEETING, SESSION)}
-    assert [event["data"]["end_s"] for event in spoken] == [number + 0.9 for number in range(1, 40)]
+    assert spoken(tmp_path) == ["one", *(f"number {number}" for number in range(2, 40))]
+    finals = of_type(tmp_path, "transcript.final")
+    assert {(event["subject"], event["data"]["session"]) for event in finals} == {(MEETING, SESSION)}
+    assert [event["data"]["end_s"] for event in finals] == [number + 0.9 for number in range(1, 40)]
     first, second = of_type(tmp_path, "stream.opened")
     assert second["data"]["resumes"] == first["data"]["connection"] and "resumes" not in first["data"]
     lost = of_type(tmp_path, "stream.closed")[0]["data"]
@@ -221,7 +216,7 @@ async def test_a_connection_that_is_not_known_any_more_is_dialled_anew(tmp_path:
         await agent.tell(said("Hello"))
         await taken(server, 5)
         assert book_of(server).duplicates == 1  # the same session is told as started
-    assert texts(tmp_path) == ["Hello"]
+    assert spoken(tmp_path) == ["Hello"]
 
 
 async def test_an_id_is_not_asked_for_longer_than_the_vendor_keeps_it(
@@ -235,6 +230,22 @@ async def test_an_id_is_not_asked_for_longer_than_the_vendor_keeps_it(
         await agent.drop()
         await attached(agent, 2)
         assert [one.connection_id for one in agent.upgrades] == ["", ""]
+
+
+async def test_a_connection_is_gone_on_with_after_a_restart(tmp_path: Path) -> None:
+    """Where the config names the meeting, the journal tells which connection it was: what happened between the two
+    processes comes."""
+    async with AgentServer.serving() as agent:
+        agent.resume_s = 60.0
+        for number in range(2):
+            async with running(tmp_path, ENVIRON, **sections(agent, subject=MEETING)) as server:
+                await attached(agent, number + 1)
+                await taken(server, 2)
+            await agent.tell(said(f"between {number}", second=number))
+        assert [one.connection_id for one in agent.upgrades] == ["", "conn_1"]
+    assert spoken(tmp_path) == ["between 0"]
+    first, second = of_type(tmp_path, "stream.opened")
+    assert second["data"]["resumes"] == first["data"]["connection"]
 
 
 # Pings
@@ -286,7 +297,7 @@ async def test_a_far_end_is_not_blamed_while_the_journal_is_behind(
         monkeypatch.setattr(lane, "room", full)
         book, number = book_of(server), 0
         await agent.tell(said("held up", second=99))
-        await until(lambda: texts(tmp_path) == ["held up"], "it is on disk, and nothing is read behind it")
+        await until(lambda: spoken(tmp_path) == ["held up"], "it is on disk, and nothing is read behind it")
         before, begun_s = book.received, time.monotonic()
         while time.monotonic() < begun_s + 2 * _PATIENCE_S:
             number += 1
@@ -295,9 +306,32 @@ async def test_a_far_end_is_not_blamed_while_the_journal_is_behind(
         assert (book.received, len(agent.upgrades)) == (before, 1)
         monkeypatch.setattr(lane, "room", room)
         released.set()
-        await until(lambda: texts(tmp_path)[-1:] == [f"number {number}"], "all of it came")
+        await until(lambda: spoken(tmp_path)[-1:] == [f"number {number}"], "all of it came")
         assert len(agent.upgrades) == 1
-    assert texts(tmp_path) == ["held up", *(f"number {one}" for one in range(1, number + 1))]
+    assert spoken(tmp_path) == ["held up", *(f"number {one}" for one in range(1, number + 1))]
+
+
+async def test_the_time_for_a_result_begins_when_this_side_reads_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held up for most of it by the journal, this side has hardly looked: an answer that comes a bit later counts."""
+    hasten(monkeypatch, ping_every_s=0.05, ping_wait_s=1.0)
+    async with AgentServer.serving() as agent, running(tmp_path, ENVIRON, **sections(agent)) as server:
+        agent.answers_pings = False
+        await attached(agent)
+        await taken(server, 2)
+        lane, released = server.journal.lanes["events"], asyncio.Event()
+        with monkeypatch.context() as patch:
+            patch.setattr(lane, "room", released.wait)
+            await agent.tell(said("held up"))
+            await until(lambda: agent.asked("connection.ping") == 1 and spoken(tmp_path))
+            await asyncio.sleep(0.8)
+        released.set()
+        await asyncio.sleep(0.5)
+        agent.answers_pings = True
+        await agent.answer_late()
+        await until(lambda: agent.asked("connection.ping") == 3, "it goes on")
+        assert len(agent.upgrades) == 1
 
 
 # Upgrades that are refused
@@ -312,7 +346,7 @@ async def test_a_far_end_is_not_blamed_while_the_journal_is_behind(
         (Refusal(400, "BAD_REQUEST", retryable=True), "400 BAD_REQUEST"),
         (Refusal(403, "<script>"), "403"),
         (Refusal(404, "CONNECTION_NOT_FOUND"), "404 CONNECTION_NOT_FOUND"),
-        (Refusal(302, Location="ws://127.0.0.1:9/elsewhere"), "302"),
+        (Refusal(302, headers={"Location": "ws://127.0.0.1:9/elsewhere"}), "302"),
     ],
 )
 async def test_refusals_after_which_it_is_over(tmp_path: Path, refusal: Refusal, told: str) -> None:
@@ -332,7 +366,7 @@ async def test_refusals_after_which_it_is_over(tmp_path: Path, refusal: Refusal,
 @pytest.mark.parametrize(
     "refusal",
     [
-        Refusal(500), Refusal(503, "UNAVAILABLE"), Refusal(429), Refusal(429, **{"Retry-After": "0"}),
+        Refusal(500), Refusal(503, "UNAVAILABLE"), Refusal(429), Refusal(429, headers={"Retry-After": "0"}),
         Refusal(409, "SOON", retryable=True),
     ],
     ids=lambda refusal: str(refusal.status),
@@ -349,7 +383,7 @@ async def test_refusals_that_pass(tmp_path: Path, refusal: Refusal) -> None:
 async def test_the_pause_that_the_vendor_asks_for_is_kept(tmp_path: Path) -> None:
     """Retry-After: longer than the test waits for; and a stop does not wait for it."""
     async with AgentServer.serving() as agent:
-        agent.refusals.append(Refusal(429, **{"Retry-After": "3600"}))
+        agent.refusals.append(Refusal(429, headers={"Retry-After": "3600"}))
         with capture_logs() as lines:
             async with running(tmp_path, ENVIRON, **sections(agent)):
                 await until(lambda: any(line["event"] == "dial.redialling" for line in lines))
@@ -392,6 +426,30 @@ async def test_it_hangs_up_where_nothing_happens_any_more(tmp_path: Path, monkey
         assert [line["event"] for line in lines if line["event"].startswith("dial.")] == ["dial.ended"]
     assert agent.endings == [(1000, "nothing happens any more")]
     assert of_type(tmp_path, "stream.closed")[0]["data"]["clean"] is True
+
+
+# A journal that cannot take what comes
+
+
+async def test_nothing_is_dialled_for_what_would_not_be_taken(tmp_path: Path) -> None:
+    """While the disk has no space for transcripts nobody dials, and that is not the far end's fault; then it is."""
+    async with AgentServer.serving() as agent, running(tmp_path, ENVIRON, **sections(agent, give_up_s=0.05)) as server:
+        await attached(agent)
+        await taken(server, 2)
+        shedding = server.shedding
+        shedding.kinds = frozenset({"media", "transcript"})
+        shedding._begun = dict.fromkeys(shedding.kinds, (0.0, 0))
+        await agent.tell(said("lost"))
+        await until(lambda: agent.endings, "hung up")
+        assert agent.endings == [(1013, "the journal cannot take more now, come back later")]
+        assert book_of(server).failed == 1 and book_of(server).balanced
+        with capture_logs() as lines:
+            await until(lambda: sum(line["event"] == "dial.redialling" for line in lines) > 5)
+        assert len(agent.upgrades) == 1 and "weekly" in server.dialler.calls
+        await agent.tell(said("meanwhile", second=2))
+        shedding.kinds = frozenset()
+        await attached(agent, 2)
+        await until(lambda: spoken(tmp_path) == ["meanwhile"])
 
 
 # Secrets

@@ -13,7 +13,7 @@ from receiver.running import changes
 from receiver.settings import Settings, from_dict
 from receiver.telemetry.ledger import Intake
 from tests.agent_server import MEETING, TOKEN, AgentServer, Refusal, said
-from tests.ingress.dialling import ENDPOINTS, ENVIRON, attached, everything_in, hasten, post, sections, taken
+from tests.ingress.dialling import ENDPOINTS, ENVIRON, attached, everything_in, hasten, post, sections, spoken, taken
 from tests.ingress.sockets import of_type
 from tests.support import drained, running, settings_dict, until
 
@@ -229,7 +229,7 @@ async def test_a_process_that_gives_up_the_journal_dials_no_more_until_it_takes_
         await server.take_back()
         await attached(agent, 2)
         await agent.tell(said("Hello"))
-        await until(lambda: of_type(tmp_path, "transcript.final"))
+        await until(lambda: spoken(tmp_path) == ["Hello"])
     first, second = of_type(tmp_path, "stream.opened")
     assert second["data"]["resumes"] == first["data"]["connection"]
     assert agent.upgrades[1].connection_id == "conn_1"
