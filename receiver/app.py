@@ -21,6 +21,7 @@ from receiver.delivery.worker import SinkWorker
 from receiver.engine import Engine
 from receiver.errors import ReceiverError
 from receiver.fetching.orders import Came, FetchOrder
+from receiver.ingress.dial import Dialler
 from receiver.ingress.doors import Doors
 from receiver.ingress.guard import Guard
 from receiver.ingress.http import Deliveries
@@ -119,7 +120,7 @@ class Receiver:
         self._front.ops.orders.stop()
         self.doors.close()
         await self.live.stop(GOING_AWAY, _HALT_S)
-        await self.sockets.close_all(GOING_AWAY)
+        await asyncio.gather(self.sockets.close_all(GOING_AWAY), self.dialler.stop(GOING_AWAY))
         await self.doors.finish(max(_LEAST_DRAIN_S, deadline_s - loop.time()))
         await self._runner.cleanup()
         await self.engine.stop(max(_LEAST_DRAIN_S, deadline_s - loop.time()))
@@ -127,8 +128,8 @@ class Receiver:
 
     # ---- a reload, or another process that goes on
 
-    async def use(self, settings: Settings, changed_sinks: Iterable[str]) -> None:
-        """Take tokens, signing secrets and sinks from ``settings`` from now on, and interrupt nothing else.
+    async def use(self, settings: Settings, changed_sinks: Iterable[str], changed_dials: Iterable[str] = ()) -> None:
+        """Take tokens, signing secrets, sinks and dials from ``settings`` from now on, and interrupt nothing else.
 
         Raises ``ConfigError`` before anything is changed."""
         check_vendors(settings)
@@ -141,21 +142,22 @@ class Receiver:
             self.ledger.endpoint(one.vendor, one.name)
         await self.engine.use_sinks(settings, sinks, changed_sinks, _HALT_S)
         await self.engine.desk.use(settings.accounts)
+        await self.dialler.use(settings.dials, changed_dials)
 
     def listening(self) -> list[socket.socket]:
         """The sockets that are listened on, once more: for a process that goes on there."""
         return self.doors.duplicates()
 
     async def let_go(self, successor: Takes) -> None:
-        """Give up port, sockets (1012) and journal; deliveries under way go to ``successor``, which may not have begun
-        yet. The connections that are there are served on."""
+        """Give up port, sockets (1012, those that we dialled 1001) and journal; deliveries under way go to
+        ``successor``, which may not have begun yet. The connections that are there are served on."""
         front = self._front
         self._kept = self.doors.duplicates()
         self.doors.close()
         front.leaving = True
         front.ops.orders.stop()
         await self.live.stop(SERVICE_RESTART, _HALT_S)
-        await front.sockets.close_all(SERVICE_RESTART, _HALT_S)
+        await asyncio.gather(front.sockets.close_all(SERVICE_RESTART, _HALT_S), self.dialler.stop(GOING_AWAY, _HALT_S))
         front.ops.replaced = True
         front.deliveries.intake = successor
         await self.engine.halt(_HALT_S)
@@ -171,6 +173,7 @@ class Receiver:
         await self.engine.start()
         front.deliveries.intake = self.engine.intake
         front.sockets.resume(self.engine.rim)
+        self.dialler.start(self.engine.rim, self._tasks)
         self.live.start(self.journal, self.engine.pace, self._tasks)
         front.ops.orders.resume()
         front.leaving = front.ops.replaced = False
@@ -234,6 +237,8 @@ class Receiver:
         self.live = Live(settings, self._admin_token, lambda: self.engine)
         self.engine.tracker = lambda: self.live.tracker
         sockets = Sockets(self._guard, self.engine.rim, self.ledger, server)
+        self.dialler = Dialler(self.ledger, sockets.inflow, server, lambda: self.settings.endpoints)
+        self.dialler.have(settings.dials)
         deliveries = Deliveries(self._guard, self.engine.intake, self.ledger, server)
         ops = Ops(
             data_dir=settings.data_dir,
@@ -242,6 +247,7 @@ class Receiver:
             shedding=lambda: self.shedding.status(),
             ledger=self.ledger,
             sockets=sockets,
+            dialler=self.dialler,
             own=registry(LedgerCollector(self.ledger, self._gauges)),
             admin_tokens=self._admin_tokens(),
             retry=self.retry_quarantined,
@@ -275,6 +281,8 @@ class Receiver:
         self._stack.push_async_callback(self._runner.cleanup)
         self._tasks = await self._stack.enter_async_context(asyncio.TaskGroup())
         self._stack.push_async_callback(self.live.stop, GOING_AWAY, _HALT_S)
+        self._stack.push_async_callback(self.dialler.stop, GOING_AWAY, _HALT_S)
+        self.dialler.start(self.engine.rim, self._tasks)
         self.live.start(self.journal, self.engine.pace, self._tasks)
         await self._open_doors()
         self._stack.callback(self.doors.close)
@@ -296,6 +304,7 @@ class Receiver:
     def _gauges(self) -> Iterable[Gauge]:
         yield from self.engine.gauges()
         yield from self.live.gauges()
+        yield from self.dialler.gauges()
         for name, intake in self.ledger.intake.items():
             labels = dict(zip(("vendor", "endpoint"), name.split("/", 1), strict=True))
             yield "receiver_sockets_open", "Open WebSockets.", labels, intake.sockets_open

@@ -35,7 +35,7 @@ class Record(msgspec.Struct, kw_only=True):
     #: bot or meeting that the URL or the socket's opening named; a body that names its own outweighs it
     subject: str = ""
     headers: tuple[tuple[str, str], ...] = ()
-    #: digest of what identifies the delivery; empty where nothing does
+    #: digest of what identifies the delivery; several of them as ``journal.dedup`` joins them; empty where nothing does
     key: bytes = b""
     #: how many honest deliveries with the same key went before this one
     repeat: int = 0
@@ -62,12 +62,15 @@ class Decoded(msgspec.Struct):
     """What one delivery or message means.
 
     ``key`` identifies the delivery (empty: nothing does). ``timed`` says whether the vendor's own clock or id is part
-    of the key; where it is not, equal deliveries are repeats only within a short window.
+    of the key; where it is not, equal deliveries are repeats only within a short window. ``also`` are further keys,
+    only beside a ``key``; each identifies the delivery as surely as a timed one: a vendor's own id may change from one
+    try to the next.
     """
 
     events: list[Event]
     key: bytes = b""
     timed: bool = True
+    also: tuple[bytes, ...] = ()
 
 
 def pack_frames(frames: Iterable[tuple[int, bytes]]) -> bytes:

@@ -27,7 +27,7 @@ from receiver.telemetry import log as logs
 
 log = structlog.get_logger()
 #: what a reload changes in the running process; anything else takes a new one
-_IN_PLACE = ("endpoints.", "readers.", "sinks.", "accounts.", "admin", "live", "log")
+_IN_PLACE = ("endpoints.", "readers.", "sinks.", "accounts.", "dial.", "admin", "live", "log")
 #: sections that changed as a whole or not at all
 _WHOLE = ("data_dir", "server", "journal", "live", "log")
 
@@ -155,7 +155,11 @@ class Running:
         if "data_dir" in changed:
             raise ConfigError("data_dir: found another folder than the one in use, allowed only by stop and start")
         if changed and not restart and all(one.startswith(_IN_PLACE) for one in changed):
-            await self.receiver.use(settings, [name.partition(".")[2] for name in changed if name.startswith("sinks.")])
+            sinks, dials = (
+                [name.partition(".")[2] for name in changed if name.startswith(section)]
+                for section in ("sinks.", "dial.")
+            )
+            await self.receiver.use(settings, sinks, dials)
             if "log" in changed:
                 logs.configure(settings.log)
             self._settings = settings
@@ -225,9 +229,10 @@ def changes(old: Settings, new: Settings) -> list[str]:
     olds, news = ({f"{one.vendor}.{one.name}": one for one in settings.endpoints} for settings in (old, new))
     had, have = ({f"{one.vendor}.{one.name}": one for one in settings.accounts} for settings in (old, new))
     readers, others = ({one.name: one for one in settings.readers} for settings in (old, new))
+    dials, redials = ({one.name: one for one in settings.dials} for settings in (old, new))
     sections = (
         ("endpoints", olds, news), ("readers", readers, others), ("sinks", old.sinks, new.sinks),
-        ("accounts", had, have),
+        ("accounts", had, have), ("dial", dials, redials),
     )  # fmt: skip
     for section, before, after in sections:
         names = sorted(set(before) | set(after))

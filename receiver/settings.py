@@ -4,24 +4,32 @@ Secrets are named, never written: ``token_env`` is the name of an environment va
 Every problem is one line, ``section.key: found …, allowed …``. Every key stands in ``config/receiver.toml``.
 """
 
-import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
 from receiver.errors import ConfigError
 from receiver.secretnames import SecretNames
 from receiver.sections import join, read_section, shown
-from receiver.settings_checks import check_journal, check_live, check_name, check_server, check_sinks
+from receiver.settings_checks import (
+    check_journal,
+    check_live,
+    check_name,
+    check_server,
+    check_sinks,
+    is_loopback,
+    is_safe_url,
+)
+from receiver.settings_dial import Dial, read_dials
 from receiver.settings_scheme import read_scheme
 from receiver.settings_sections import (
     AccountSettings,
     AdminSettings,
+    DialSettings,
     EndpointSettings,
     JournalSettings,
     LaneSettings,
@@ -38,6 +46,8 @@ __all__ = [
     "Account",
     "AccountSettings",
     "AdminSettings",
+    "Dial",
+    "DialSettings",
     "Endpoint",
     "EndpointSettings",
     "JournalSettings",
@@ -73,6 +83,7 @@ class _File(Section, kw_only=True, frozen=True, forbid_unknown_fields=True):
     readers: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     endpoints: dict[str, dict[str, dict[str, Any]]] = msgspec.field(default_factory=_default_endpoints)
     accounts: dict[str, dict[str, dict[str, Any]]] = msgspec.field(default_factory=dict)
+    dial: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     sinks: dict[str, dict[str, Any]] = msgspec.field(default_factory=_default_sinks)
 
 
@@ -141,6 +152,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     meetings: MeetingsSettings = MeetingsSettings()
     readers: tuple[Reader, ...] = ()
     accounts: tuple[Account, ...] = ()
+    dials: tuple[Dial, ...] = ()
 
     def __repr__(self) -> str:
         return f"Settings({self.data_dir}, {self.endpoints}, sinks {', '.join(self.sinks)})"
@@ -196,6 +208,7 @@ def from_dict(
     check_sinks(file.sinks, problems)
     check_live(file.live, problems)
     readers = _readers(file, names, problems)
+    dials = read_dials(file.dial, file.endpoints, names, problems)
     admin = file.admin
     if admin.token_env and admin.token_file:
         problems.append("admin.token_file: found beside admin.token_env, allowed one of the two")
@@ -216,15 +229,8 @@ def from_dict(
         meetings=file.meetings,
         readers=tuple(readers),
         accounts=tuple(accounts),
+        dials=tuple(dials),
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a server that listens on ``host``."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _endpoints(file: _File, names: SecretNames, problems: list[str], *, need_secrets: bool) -> list[Endpoint]:
@@ -244,7 +250,7 @@ def _endpoints(file: _File, names: SecretNames, problems: list[str], *, need_sec
                     " secret_file, or open = true"
                 )
             auto = one.token == "auto"  # noqa: S105 - a keyword, no token
-            if one.key_url and not _is_safe_url(one.key_url):
+            if one.key_url and not is_safe_url(one.key_url, "https", "http"):
                 problems.append(
                     f"{section}.key_url: found {shown('', one.key_url)}, allowed an https:// URL: who can change the"
                     " key can sign"
@@ -283,7 +289,7 @@ def _accounts(file: _File, names: SecretNames, problems: list[str]) -> list[Acco
             keys_found = names.values(section, "key", [one.key_env], [one.key_file])
             if not (one.key_env or one.key_file):
                 problems.append(f"{section}: found no key, allowed key_env or key_file")
-            if one.base_url and not _is_safe_url(one.base_url):
+            if one.base_url and not is_safe_url(one.base_url, "https", "http"):
                 problems.append(
                     f"{section}.base_url: found {shown('', one.base_url)}, allowed an https:// URL: the key goes there"
                 )
@@ -300,12 +306,6 @@ def _accounts(file: _File, names: SecretNames, problems: list[str]) -> list[Acco
                 )
             )
     return found
-
-
-def _is_safe_url(url: str) -> bool:
-    """Whether nobody on the way can change what is there."""
-    parts = urlsplit(url)
-    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
 
 
 def _readers(file: _File, names: SecretNames, problems: list[str]) -> list[Reader]:

@@ -1,5 +1,6 @@
 """What must hold between the keys of a config, beyond the type of each. Pure: adds a line for each problem."""
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +9,33 @@ from urllib.parse import urlsplit
 from receiver.sections import join, shown
 from receiver.settings_sections import JournalSettings, LiveSettings, ServerSettings
 
+_BEARER_TOKEN = re.compile(r"[!-~]{1,8192}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a server that listens on ``host``."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def is_safe_url(url: str, secure: str, plain: str) -> bool:
+    """Whether nobody on the way can read or change what is there: scheme ``secure``, or ``plain`` on this machine."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        host.encode("idna")
+        known = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    return known and bool(host) and (parts.scheme == secure or (parts.scheme == plain and is_loopback(host)))
+
+
+def is_bearer_token(token: str) -> bool:
+    """Whether it can stand in a header."""
+    return bool(_BEARER_TOKEN.fullmatch(token))
 
 
 def check_name(section: str, name: str, problems: list[str]) -> None:

@@ -130,6 +130,25 @@ class AccountSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields=
     give_up_s: Seconds = 3600.0
 
 
+class DialSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields=True):
+    """``[dial.NAME]``: a socket that the receiver dials and keeps dialled; what comes on it comes to an endpoint."""
+
+    vendor: Literal["realtimekit"] = "realtimekit"
+    #: of that vendor, under whose name the events come
+    endpoint: str = "default"
+    #: environment variable, or file relative to the config's folder, that holds the participant's token
+    token_env: str = ""
+    token_file: str = ""
+    #: ``""``: the vendor's own
+    url: str = ""
+    #: the meeting: until the socket itself tells it, and to go on with the same connection after a restart
+    subject: str = ""
+    #: without a connection that lasts for so long, it is given up
+    give_up_s: Seconds = 600.0
+    #: hung up where nothing has happened for so long; 0 = never
+    quiet_s: Seconds = 3600.0
+
+
 class AdminSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """``[admin]``: who may send commands to bots over HTTP."""
 

@@ -12,6 +12,7 @@ from receiver.plugins import make_sinks, sink_class
 from receiver.settings import (
     AccountSettings,
     AdminSettings,
+    DialSettings,
     EndpointSettings,
     JournalSettings,
     LiveSettings,
@@ -52,6 +53,7 @@ def defaults_of(kind: type[msgspec.Struct]) -> dict[str, Any]:
         (WRITTEN["admin"], AdminSettings),
         (WRITTEN["live"], LiveSettings),
         (WRITTEN["readers"]["dashboard"], ReaderSettings),
+        (WRITTEN["dial"]["weekly"], DialSettings),
         (WRITTEN["endpoints"]["meetstream"]["default"], EndpointSettings),
         (WRITTEN["endpoints"]["meemo"]["default"]["scheme"], meemo.Scheme),
         (WRITTEN["accounts"]["meetstream"]["default"], AccountSettings),
@@ -80,7 +82,7 @@ def test_each_sink_has_every_key_with_its_real_default(kind: str) -> None:
 def test_the_reference_changes_nothing() -> None:
     """`serve --config config/receiver.toml` is `serve` without a config."""
     given, plain = from_dict(tomllib.loads(REFERENCE), {}), from_dict({}, {})
-    for key in ("data_dir", "server", "journal", "log", "endpoints", "admin_token", "live", "readers"):
+    for key in ("data_dir", "server", "journal", "log", "endpoints", "admin_token", "live", "readers", "dials"):
         assert getattr(given, key) == getattr(plain, key), key
     made, usual = make_sinks(given), make_sinks(plain)
     assert {name: config for name, (_, config) in made.items()} == {name: config for name, (_, config) in usual.items()}
@@ -90,8 +92,14 @@ def test_what_is_off_works_when_switched_on() -> None:
     """Uncommented by the rule that the file states, everything loads and every sink can be made."""
     readers = {name: keys | {"token": "auto"} for name, keys in WRITTEN["readers"].items()}  # one has to be chosen
     account = WRITTEN["accounts"]["meetstream"]["default"] | {"key_env": "MEETSTREAM_API_KEY"}  # so has the key
-    accounts = {"meetstream": {"default": account}}
-    settings = from_dict(WRITTEN | {"readers": readers, "accounts": accounts}, {"MEETSTREAM_API_KEY": "key-4711"})
+    dial = {name: keys | {"token_env": "T"} for name, keys in WRITTEN["dial"].items()}  # here, too
+    chosen = WRITTEN | {
+        "readers": readers,
+        "accounts": {"meetstream": {"default": account}},
+        "dial": dial,
+        "endpoints": WRITTEN["endpoints"] | {"realtimekit": {"default": {}}},
+    }
+    settings = from_dict(chosen, {"MEETSTREAM_API_KEY": "key-4711", "T": "token-4711"})
     assert sorted(make_sinks(settings)) == sorted(SINK_KINDS)
 
 

@@ -32,6 +32,11 @@ def endpoint(**keys: Any) -> dict[str, Any]:
     return {"endpoints": {"meetstream": {"default": keys}}}
 
 
+def dial(**keys: Any) -> dict[str, Any]:
+    """A config with one dial, without problems unless ``keys`` bring some; its token is ``$T``."""
+    return {"endpoints": {"realtimekit": {"default": {}}}, "dial": {"weekly": {"token_env": "T"} | keys}}
+
+
 def test_the_defaults_need_no_file() -> None:
     """`receiver serve` without a config: loopback, port 8080, ./receiver-data, stdout and file."""
     settings = load(None, {})
@@ -95,6 +100,42 @@ def test_a_mistake_is_one_line(raw: dict[str, Any], line: str) -> None:
     first, *others = problems(raw)
     assert first.startswith(line)
     assert all(LINE.match(problem) for problem in (first, *others) if "'A b'" not in problem and "\\n" not in problem)
+
+
+@pytest.mark.parametrize(
+    ("keys", "token", "line"),
+    [
+        ({"token_env": ""}, SECRET, "dial.weekly: found no token, allowed one of token_env and token_file"),
+        ({"token_file": "f"}, SECRET, "dial.weekly: found both token_env and token_file, allowed one of token_env and"),
+        ({}, "", "dial.weekly.token_env: found 'T', which is not set or empty, allowed the name of a variable"),
+        ({}, f"{SECRET} {SECRET}", "dial.weekly: found a token with a space or worse in it, allowed printable ASCII"),
+        ({"vendor": "zoom"}, SECRET, "dial.weekly.vendor: found 'zoom', allowed \"realtimekit\""),
+        ({"endpoint": "x"}, SECRET, "dial.weekly.endpoint: found 'x', allowed the name of an endpoint of realtimekit;"),
+        ({"url": "ws://example.org/a"}, SECRET, "dial.weekly.url: found 'ws://example.org/a', allowed a wss:// URL"),
+        ({"url": "https://example.org"}, SECRET, "dial.weekly.url: found 'https://example.org', allowed a wss:// URL"),
+        ({"url": "wss://"}, SECRET, "dial.weekly.url: found 'wss://', allowed a wss:// URL"),
+        ({"url": "wss://a:x/"}, SECRET, "dial.weekly.url: found 'wss://a:x/', allowed a wss:// URL"),
+        ({"give_up_s": 0}, SECRET, "dial.weekly.give_up_s: found 0, allowed more: nothing is dialled for ever"),
+        ({"token": "x"}, SECRET, "dial.weekly.token: found an unknown key, allowed vendor, endpoint, token_env, "),
+    ],
+)
+def test_a_mistake_in_a_dial_is_one_line(keys: dict[str, Any], token: str, line: str) -> None:
+    """Also a token that would go to anybody in clear text; it is never shown."""
+    found = problems(dial(**keys), {"T": token, "f": token})
+    assert any(one.startswith(line) for one in found) and all(map(LINE.match, found)), found
+    assert SECRET not in "".join(found)
+
+
+def test_a_dial_has_its_token_and_its_limits(tmp_path: Path) -> None:
+    """From a variable or a file; commands that only look for the server go without."""
+    (tmp_path / "token").write_text(f" {SECRET}\n")
+    raw = dial(token_env="", token_file="token", subject="m-1", url="ws://127.0.0.1:9/x", quiet_s=0)
+    (one,) = from_dict(raw, {}, tmp_path).dials
+    assert (one.name, one.vendor, one.endpoint, one.token) == ("weekly", "realtimekit", "default", SECRET)
+    assert (one.subject, one.url, one.give_up_s, one.quiet_s) == ("m-1", "ws://127.0.0.1:9/x", 600.0, 0)
+    assert SECRET not in repr(one)
+    assert [one.token for one in from_dict(dial(), {}, need_secrets=False).dials] == [""]
+    assert from_dict({}, {}).dials == ()
 
 
 def test_every_mistake_is_told_at_once() -> None:

@@ -11,7 +11,7 @@ from receiver.errors import JournalUnavailable, Malformed
 from receiver.ingress.shedding import Kind, Shedding, kind_of
 from receiver.journal.base import EVENTS, QUARANTINE, Journal
 from receiver.journal.clock import steady_ns
-from receiver.journal.dedup import Dedup, Entry
+from receiver.journal.dedup import Dedup, Entry, join_keys
 from receiver.record import Decoded, Record
 from receiver.telemetry.ledger import Intake as Book
 
@@ -112,18 +112,24 @@ class Intake:
         return outcome
 
     def submit(self, record: Record, decoded: Decoded, book: Book) -> "tuple[asyncio.Future[None], Outcome]":
-        """Hand a decoded record to the journal, or find the one that it repeats. The future ends when that is safe.
+        """Hand a decoded record to the journal, or find the one that it repeats, by any of its keys. The future ends
+        when that is safe.
 
         Raises ``Shed`` where the disk has no space for its kind; a repeat needs none.
         """
         key = decoded.key and f"{record.vendor}/{record.endpoint}/".encode() + decoded.key
         entry, at_ns = (self._dedup.find(key), steady_ns(record.received_ns)) if key else (None, 0)
-        if entry is not None:
-            if self._dedup.is_repeat(entry, at_ns, timed=decoded.timed):
-                return entry.safe or _done(), _DUPLICATE
-            if not decoded.timed:
-                record.repeat = entry.repeat + 1
-                decoded.events = self._decode(record).events
+        if entry is not None and self._dedup.is_repeat(entry, at_ns, timed=decoded.timed):
+            return entry.safe or _done(), _DUPLICATE
+        if decoded.also:
+            further = [f"{record.vendor}/{record.endpoint}/".encode() + one for one in decoded.also]
+            for found in map(self._dedup.find, further):
+                if found is not None and self._dedup.is_repeat(found, at_ns, timed=True):
+                    return found.safe or _done(), _DUPLICATE
+            key = join_keys([key, *further])
+        if entry is not None and not decoded.timed:
+            record.repeat = entry.repeat + 1
+            decoded.events = self._decode(record).events
         if self.shedding.kinds:
             self.shedding.require(kind_of(decoded.events))
         record.key = key

@@ -12,6 +12,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from receiver.errors import ConfigError, Unauthorized
+from receiver.ingress.dial import Dialler, DialOrder
 from receiver.ingress.orders import Orders, read_order
 from receiver.ingress.websocket import Sockets
 from receiver.telemetry.ledger import Ledger, SinkBook
@@ -36,6 +37,10 @@ class _Command(msgspec.Struct, forbid_unknown_fields=True):
     arguments: dict[str, Any] = {}
 
 
+class _HangUp(msgspec.Struct, forbid_unknown_fields=True):
+    dial: str
+
+
 class Ops:
     """Handlers of ``/healthz``, ``/readyz``, ``/metrics`` and ``/api/…``."""
 
@@ -48,6 +53,7 @@ class Ops:
         shedding: Callable[[], str],
         ledger: Ledger,
         sockets: Sockets,
+        dialler: Dialler,
         own: CollectorRegistry,
         admin_tokens: Iterable[str],
         retry: Callable[[int], Awaitable[str]],
@@ -62,6 +68,7 @@ class Ops:
         self._shedding = shedding
         self._ledger = ledger
         self._sockets = sockets
+        self._dialler = dialler
         self._own = own
         self.use_tokens(admin_tokens)
         self._retry = retry
@@ -107,6 +114,21 @@ class Ops:
         order = await read_order(request, _Command)
         sent = await self._sockets.send(order.bot, order.command, order.arguments)
         return web.json_response({"sent": sent})
+
+    async def dial(self, request: web.Request) -> web.Response:
+        """``POST /api/dial``, a :class:`DialOrder`: dial a vendor's socket; see :class:`Dialled`.
+
+        400 where the vendor does not let it in."""
+        self._require_admin(request)
+        order = await read_order(request, DialOrder)
+        return web.json_response(msgspec.to_builtins(await self._dialler.order(order)))
+
+    async def hang_up(self, request: web.Request) -> web.Response:
+        """``POST /api/dial/end`` {dial}: close a socket that was dialled, and dial it no more; 404: it is not."""
+        self._require_admin(request)
+        order = await read_order(request, _HangUp)
+        await self._dialler.hang_up(order.dial)
+        return web.json_response({"ended": order.dial})
 
     async def reload(self, request: web.Request) -> web.Response:
         """``POST /api/reload`` {restart}: answered when what the config says now is in force; see :class:`Reloaded`.

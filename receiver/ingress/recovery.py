@@ -13,7 +13,7 @@ import structlog
 
 from receiver.errors import JournalUnavailable
 from receiver.events import StreamClosed, StreamOpened
-from receiver.ingress.stream import StreamNote, opening_of
+from receiver.ingress.stream import StreamNote, note_of, opening_of
 from receiver.ingress.streams import Ended, StreamBook
 from receiver.journal.base import EVENTS, MEDIA
 from receiver.journal.clock import steady_ns
@@ -45,9 +45,8 @@ async def close_lost_streams(state: State, journal: SqliteJournal, streams: Stre
     past = await asyncio.to_thread(_read_past, journal)
     for closing in past.closed.values():
         if closing.connection not in past.resumed:
-            key = (closing.vendor, closing.endpoint, closing.subject, closing.channel)
             ended_s = steady_ns(closing.received_ns) / 1e9
-            streams.remember(key, Ended(closing.connection, closing.state, ended_s))
+            streams.remember(note_of(closing).key, Ended(closing.connection, closing.state, ended_s))
         state.stream_closed(closing.connection)
     lost = past.opened | _notes(state)
     last = await asyncio.to_thread(_last_messages, journal, set(lost)) if lost else {}
@@ -89,9 +88,7 @@ def _read_past(journal: SqliteJournal) -> _Past:
             if resumes is not None:
                 past.resumes[name] = resumes
                 past.resumed.add(resumes)
-            past.opened[name] = StreamNote(
-                record.vendor, record.endpoint, record.subject, record.channel, name, record.received_ns
-            )
+            past.opened[name] = note_of(record)
         elif record.kind == "closed":
             past.opened.pop(name, None)
             past.closed[name] = record

@@ -90,7 +90,8 @@ def build_app(
     for path, ask in (("/healthz", ops.healthz), ("/readyz", ops.readyz), ("/metrics", own(ops.metrics))):
         app.router.add_get(path, ask, expect_handler=go_on)
     for path, order in (
-        ("/api/send", ops.send), ("/api/reload", ops.reload), (r"/api/quarantine/{sequence:\d{1,18}}/retry", ops.retry),
+        ("/api/send", ops.send), ("/api/dial", ops.dial), ("/api/dial/end", ops.hang_up),
+        ("/api/reload", ops.reload), (r"/api/quarantine/{sequence:\d{1,18}}/retry", ops.retry),
         ("/api/dead/retry", ops.orders.retry), ("/api/dead/drop", ops.orders.drop), ("/api/replay", ops.orders.replay),
         ("/api/fetch", ops.orders.fetch),
     ):  # fmt: skip

@@ -6,7 +6,7 @@ import time
 import msgspec
 import structlog
 
-from receiver.errors import JournalUnavailable, Malformed, Shed
+from receiver.errors import JournalUnavailable, Malformed, NotFound, Shed
 from receiver.events import Event, StreamClosed, StreamOpened
 from receiver.ingress.guard import CHANNELS
 from receiver.ingress.intake import Intake, decode_safely
@@ -18,6 +18,7 @@ from receiver.journal.base import EVENTS, MEDIA
 from receiver.journal.state import State
 from receiver.record import Kind, Record, pack_frames
 from receiver.telemetry.ledger import Intake as Book
+from receiver.vendors import vendor_named
 from receiver.vendors.base import Session
 
 log = structlog.get_logger()
@@ -33,11 +34,14 @@ class StreamNote(msgspec.Struct, frozen=True):
     channel: str
     connection: str
     opened_ns: int
+    track: str = ""
+    #: the session's snapshot when the stream was bound, where there is a track: a record has no other place for that
+    state: bytes = b""
 
     @property
     def key(self) -> Key:
         """What names the stream, whichever connection carries it."""
-        return self.vendor, self.endpoint, self.subject, self.channel
+        return self.vendor, self.endpoint, self.subject, self.channel, self.track
 
 
 class Rim(msgspec.Struct, frozen=True):
@@ -234,7 +238,13 @@ class Stream:
 
     def _enter_book(self) -> Ended | None:
         session = self.session
-        self._note = note = msgspec.structs.replace(self._note, subject=session.subject, channel=session.channel)
+        self._note = note = msgspec.structs.replace(
+            self._note,
+            subject=session.subject,
+            channel=session.channel,
+            track=session.track,
+            state=session.snapshot() if session.track else b"",
+        )
         self._key = note.key
         self._note_down()
         return self._rim.streams.bind(self._key, self) if session.subject else None
@@ -256,7 +266,7 @@ class Stream:
             connection=self.connection,
             resumes=previous.connection if previous is not None and self._adopt(previous) else None,
         )
-        self._opening = self._submit_fact("opened", _encode(fact), b"")
+        self._opening = self._submit_fact("opened", _encode(fact), self._note.state)
         self._opening.add_done_callback(self._opening_ended)
         log.info("stream.opened", channel=session.channel, connection=self.connection, resumes=fact.resumes)
 
@@ -307,4 +317,19 @@ def opening_of(note: StreamNote) -> Record:
         channel=note.channel,
         connection=note.connection,
         subject=note.subject,
+        state=note.state,
     )
+
+
+def note_of(record: Record) -> StreamNote:
+    """What the record of an opening or a closing tells of its stream."""
+    note = StreamNote(
+        record.vendor, record.endpoint, record.subject, record.channel, record.connection, record.received_ns
+    )
+    try:
+        session = vendor_named(record.vendor).session(record)
+    except (Malformed, NotFound):  # of an earlier version's making
+        return note
+    if not session.track:
+        return note
+    return msgspec.structs.replace(note, subject=session.subject, track=session.track, state=record.state)

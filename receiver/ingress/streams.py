@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from receiver.ingress.stream import Stream
 
 _MOST_ENDED = 10_000
-Key = tuple[str, str, str, str]
+Key = tuple[str, str, str, str, str]
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -22,7 +22,7 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class StreamBook:
-    """Streams by (vendor, endpoint, subject, channel): open ones, and those that ended within ``resume_s``."""
+    """Streams by (vendor, endpoint, subject, channel, track): open ones, and those that ended within ``resume_s``."""
 
     def __init__(self, resume_s: float) -> None:
         self._resume_s = resume_s
@@ -45,6 +45,10 @@ class StreamBook:
             return Ended(previous.connection, previous.session.snapshot(), time.monotonic())
         ended = self._ended.pop(key, None)
         return ended if ended is not None and time.monotonic() - ended.at_s <= self._resume_s else None
+
+    def ended(self, key: Key) -> Ended | None:
+        """The last connection of a stream that nobody has continued yet, however long ago it ended."""
+        return self._ended.get(key)
 
     def remember(self, key: Key, ended: Ended) -> None:
         """A stream whose socket is gone; it may come back."""

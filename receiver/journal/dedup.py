@@ -7,11 +7,34 @@ delivery takes about 50 bytes of plain columns; as objects in a dictionary it wo
 import asyncio
 import struct
 from array import array
+from collections.abc import Sequence
 from hashlib import blake2b
 
 import msgspec
 
 _DIGEST = struct.Struct("<QQ")
+#: what several keys in one begin with; a key by itself begins with the name of a vendor
+_SEVERAL = b"\0"
+_LENGTH = struct.Struct("<H")
+
+
+def join_keys(keys: Sequence[bytes]) -> bytes:
+    """The keys of one delivery as one: a row of the journal has a single column. Shape: 0 | length u16 LE | key …"""
+    return _SEVERAL + b"".join(_LENGTH.pack(len(key)) + key for key in keys)
+
+
+def split_keys(key: bytes) -> Sequence[bytes]:
+    """The keys that :func:`join_keys` joined, or the one that it is; stops at a torn end."""
+    if key[:1] != _SEVERAL:
+        return (key,)
+    found, offset = [], 1
+    while offset + _LENGTH.size <= len(key):
+        begin = offset + _LENGTH.size
+        offset = begin + _LENGTH.unpack_from(key, offset)[0]
+        if offset > len(key):
+            break
+        found.append(key[begin:offset])
+    return found
 
 
 class Entry(msgspec.Struct):
@@ -28,7 +51,8 @@ class Dedup:
     """Remembers at least the newest ``entries`` deliveries that have a key, and at most half as many more.
 
     A key with the vendor's own time or id in it (``timed``) repeats within ``window_s``. One without may honestly come
-    again with the same words, so it is a repeat only within ``untimed_window_s`` of the delivery before it.
+    again with the same words, so it is a repeat only within ``untimed_window_s`` of the delivery before it. A delivery
+    with several keys (:func:`join_keys`) is found by each, and takes the room of as many.
     """
 
     def __init__(self, entries: int, window_s: float, untimed_window_s: float) -> None:
@@ -43,7 +67,7 @@ class Dedup:
         self._old: tuple[_Generation, ...] = ()
 
     def find(self, key: bytes) -> Entry | None:
-        """The last delivery with this key, as far as it is remembered."""
+        """The last delivery with this one key, as far as it is remembered."""
         expected = self._expected.get(key)
         if expected is not None:
             return expected
@@ -59,22 +83,25 @@ class Dedup:
 
     def expect(self, key: bytes, entry: Entry) -> None:
         """Make ``entry``, which is on its way to the disk, the last delivery with this key, until it is settled."""
-        self._expected[key] = entry
+        for one in split_keys(key):
+            self._expected[one] = entry
 
     def settle(self, key: bytes, entry: Entry, *, safe: bool) -> None:
         """It is on disk, or did not get there: then the vendor's next try must count."""
         entry.safe = None
-        if self._expected.get(key) is entry:
-            del self._expected[key]
+        for one in split_keys(key):
+            if self._expected.get(one) is entry:
+                del self._expected[one]
         if safe:
             self.remember(key, entry)
 
     def remember(self, key: bytes, entry: Entry) -> None:
         """Make ``entry``, which is on disk, the last delivery with this key."""
-        digest = _digest(key)
-        if self._young.full and self._young.find(digest) is None:
-            self._old, self._young = (self._young, *self._old[:1]), _Generation(self._share)
-        self._young.put(digest, entry)
+        for one in split_keys(key):
+            digest = _digest(one)
+            if self._young.full and self._young.find(digest) is None:
+                self._old, self._young = (self._young, *self._old[:1]), _Generation(self._share)
+            self._young.put(digest, entry)
 
 
 class _Generation:

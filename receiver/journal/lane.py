@@ -62,8 +62,7 @@ class Lane(Shelf):
         self._limits = limits
         self._changed = changed
         self._queue: queue.SimpleQueue[list[_Item] | str | None] = queue.SimpleQueue()
-        #: what this turn of the loop has brought: handed over as one, since the writer's wake-up costs both threads more
-        #: than a record does
+        #: what this turn of the loop has brought, handed over as one: a wake-up costs more than a record
         self._fresh: list[_Item] = []
         self._pending: deque[int] = deque()
         self._pending_bytes = 0

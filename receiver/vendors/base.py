@@ -59,6 +59,8 @@ class Session(Protocol):
     subject: str
     #: ``audio``, ``video``, ``transcript``, ``control``; empty until the URL or a message tells it
     channel: str
+    #: which of several streams of one subject and channel it is; empty where there is only one
+    track: str
 
     def learn(self, message: bytes | str) -> None:
         """Take subject and channel from ``message`` where it tells them; never raises, yields nothing."""

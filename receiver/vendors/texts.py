@@ -16,6 +16,7 @@ class TextSession:
         """``decode``: the vendor's own, of one HTTP body."""
         self.subject = record.subject
         self.channel = record.channel
+        self.track = ""
         self._record = msgspec.structs.replace(record, kind="body", payload=b"", state=b"", key=b"", events=None)
         self._decode = decode
 

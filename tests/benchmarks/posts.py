@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
-from urllib.parse import urlsplit
 
 from tests.benchmarks.contenders import LOAD_CORE, NO_SINK, Contender, Running, running
 from tests.benchmarks.rows import Book, Row
@@ -69,8 +68,9 @@ def answer_times(rounds: int, seconds: float, rate: float = 2000.0) -> Row:
 def wrk(url: str, seconds: float) -> tuple[int, float, int]:
     """Requests answered, the time that they took, and those without success."""
     command = ["wrk", "-t1", f"-c{_CONNECTIONS}", f"-d{max(1, round(seconds))}s", "-s", str(_SCRIPT)]
+    command += [f"{url}/meetstream/default", "--", str(next(_serials) * 10_000_000)]
     told = subprocess.run(
-        ["taskset", "-c", str(LOAD_CORE), *command, f"{url}/meetstream/default", "--", str(next(_serials) * 10_000_000)],
+        ["taskset", "-c", str(LOAD_CORE), *command],
         capture_output=True, text=True, timeout=seconds + 60, check=True,
     ).stdout  # fmt: skip
     result = next(line for line in told.splitlines() if line.startswith("RESULT")).split()
@@ -103,12 +103,12 @@ class _Post(asyncio.Protocol):
 async def _steady(server: Running, rate: float, seconds: float) -> tuple[Sequence[float], float, int]:
     """Latencies from the moment when each was due, so that a server that stalls pays for all that wait."""
     loop = asyncio.get_running_loop()
-    host = urlsplit(server.url)
+    netloc = f"127.0.0.1:{server.port}"
     done: list[float] = []
     pool = [
-        (await loop.create_connection(lambda: _Post(done), host.hostname, host.port))[1] for _ in range(_CONNECTIONS)
+        (await loop.create_connection(lambda: _Post(done), "127.0.0.1", server.port))[1] for _ in range(_CONNECTIONS)
     ]
-    head = f"POST /meetstream/default HTTP/1.1\r\nHost: {host.netloc}\r\nContent-Type: application/json\r\n"
+    head = f"POST /meetstream/default HTTP/1.1\r\nHost: {netloc}\r\nContent-Type: application/json\r\n"
     requests = []
     for serial in range(round(rate * seconds)):
         content = body(f"bot-{serial % 64}", os.getpid() * 1_000_000 + serial)
@@ -117,7 +117,7 @@ async def _steady(server: Running, rate: float, seconds: float) -> tuple[Sequenc
     begun_s = time.perf_counter() + 0.1
     for serial, request in enumerate(requests):
         due_s = begun_s + serial / rate
-        while (left_s := due_s - time.perf_counter()) > 0:
+        while (left_s := due_s - time.perf_counter()) > 0:  # noqa: ASYNC110 - time, no event
             await asyncio.sleep(left_s if left_s > 0.002 else 0)
         late += left_s < -0.001
         while not pool[turn % _CONNECTIONS].free:

@@ -130,9 +130,10 @@ def published_at(url: str) -> dict[str, dict[str, dict[str, str]]]:
 
 
 async def kit(server: Receiver, key: int, uuid: str, **headers: str) -> int:
-    """Status of a delivery that is signed with a key of the vendor."""
-    signed = {**sign(KIT_STARTED, [PRIVATE[key]], 0.0), "rtk-uuid": uuid, **headers}
-    return (await call(server, "/realtimekit/default", KIT_STARTED, headers=signed))[0]
+    """Status of a delivery that is signed with a key of the vendor, of a session of its own."""
+    body = KIT_STARTED.replace(b"s-1", uuid.encode())
+    signed = {**sign(body, [PRIVATE[key]], 0.0), "rtk-uuid": uuid, **headers}
+    return (await call(server, "/realtimekit/default", body, headers=signed))[0]
 
 
 async def test_the_published_key_is_fetched_kept_and_rotated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

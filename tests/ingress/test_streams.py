@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import pytest
 
 from receiver.ingress.streams import Ended, StreamBook
 from tests.ingress.sockets import SAMPLES, book_of, dialled, drop, of_type, ready, received, seconds, sound
-from tests.support import running, until
+from tests.support import drained, events_in, running, until
+from tests.vendors.realtimekit_wire import packet, pcm
 
 AUDIO = "/meetstream/default/bot-1/audio"
 RATE_HZ = 48_000
+KIT: dict[str, Any] = {"realtimekit": {"default": {}}}
 #: longer than a frame, so that there is a gap to tell
 _PAUSE_S = 0.05
 
@@ -130,9 +133,68 @@ async def test_streams_of_other_bots_channels_and_endpoints_are_others(tmp_path:
     assert [event["data"].get("resumes") for event in of_type(tmp_path, "stream.opened")] == [None] * 4
 
 
+def track(name: str) -> str:
+    return f"/realtimekit/default/m-1:{name}/audio"
+
+
+async def test_tracks_of_one_meeting_are_streams_of_their_own(tmp_path: Path) -> None:
+    """RealtimeKit sheet 5.2: one socket is one track. Opened and closed are about the meeting, as the chunks are; each
+    track continues its own stream and no other."""
+    async with running(tmp_path, endpoints=KIT) as server:
+        for number in range(2):
+            async with dialled(server, track("mic")) as mic, dialled(server, track("screen")) as screen:
+                await mic.send(packet(pcm(960), 1 + number))
+                await screen.send(packet(pcm(480), 7 + number))
+            await until(lambda: server.ledger.endpoint("realtimekit", "default").sockets_open == 0)
+    assert {event["subject"] for event in events_in(tmp_path)} == {"m-1"}
+    assert resumed_per_track(tmp_path) == {"mic": [0, 960], "screen": [0, 480]}
+
+
+async def test_tracks_are_kept_apart_across_a_stop_and_across_a_kill(tmp_path: Path) -> None:
+    """A closing record and the note of an open stream tell the track: whoever redials later goes on where it was."""
+    live, dead = tmp_path / "live", tmp_path / "dead"
+    async with running(live, endpoints=KIT) as server:
+        for name in ("mic", "screen"):
+            async with dialled(server, track(name)) as socket:
+                await socket.send(packet(pcm(960), 1))
+    async with (
+        running(live, endpoints=KIT) as server,
+        dialled(server, track("mic")) as mic,
+        dialled(server, track("screen")) as screen,
+    ):
+        await mic.send(packet(pcm(480), 2))
+        await screen.send(packet(pcm(240), 2))
+        await until(lambda: server.ledger.endpoint("realtimekit", "default").journalled == 2)
+        await drained(server)
+        await server.state.flush()
+        await asyncio.to_thread(shutil.copytree, live, dead)
+    async with running(dead, endpoints=KIT) as server:
+        for name in ("screen", "mic"):
+            async with dialled(server, track(name)) as socket:
+                await socket.send(packet(pcm(960), 3))
+    assert resumed_per_track(dead) == {"mic": [0, 960, 1440], "screen": [0, 960, 1200]}
+
+
+def resumed_per_track(data_dir: Path) -> dict[str, list[int]]:
+    """First samples by track, without the gap before them; each opening but the first resumes one of its own track."""
+    tracks: dict[str, list[int]] = {}
+    known: dict[str, list[str]] = {}
+    resumes = {one["data"]["connection"]: one["data"].get("resumes") for one in of_type(data_dir, "stream.opened")}
+    for event in of_type(data_dir, "audio.chunk"):
+        connection = event["id"].partition("/")[0]
+        before = known.setdefault(event["track"], [])
+        assert resumes[connection] == (before[-1] if before else None), (event["track"], resumes)
+        before.append(connection)
+        gap = round(event.get("gapms", 0) * RATE_HZ / 1000)
+        begun = sum(tracks.get("gaps " + event["track"], []))
+        tracks.setdefault(event["track"], []).append(event["firstsample"] - gap - begun)
+        tracks.setdefault("gaps " + event["track"], []).append(gap)
+    return {name: firsts for name, firsts in tracks.items() if not name.startswith("gaps ")}
+
+
 async def test_memory_of_ended_streams_is_bounded() -> None:
     """A stream of bots that never come back costs no more than the newest ten thousand of them."""
     book = StreamBook(600.0)
     for number in range(10_050):
-        book.remember(("v", "e", str(number), "audio"), Ended(str(number), b"", 0.0))
-    assert len(book._ended) == 10_000 and ("v", "e", "49", "audio") not in book._ended
+        book.remember(("v", "e", str(number), "audio", ""), Ended(str(number), b"", 0.0))
+    assert len(book._ended) == 10_000 and ("v", "e", "49", "audio", "") not in book._ended

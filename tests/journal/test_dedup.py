@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.journal.dedup import Dedup, Entry
+from receiver.journal.dedup import Dedup, Entry, join_keys, split_keys
 
 SECOND_NS = 10**9
 
@@ -64,6 +64,36 @@ def test_what_did_not_reach_the_disk_is_forgotten() -> None:
     assert dedup.find(b"k") is second
     dedup.settle(b"k", second, safe=False)
     assert dedup.find(b"k") is None
+
+
+@given(st.lists(st.binary(max_size=300), max_size=5))
+def test_joined_keys_come_apart_again(keys: list[bytes]) -> None:
+    """A journal's row has one column for all of them; what a damaged disk has cut off is left out."""
+    joined = join_keys(keys)
+    assert split_keys(joined) == keys
+    for length in range(1, len(joined)):
+        torn = split_keys(joined[:length])
+        assert torn == keys[: len(torn)] and len(torn) < len(keys)
+
+
+def test_a_single_key_is_what_it_is() -> None:
+    """As every row was written before, and as nearly all are."""
+    assert split_keys(b"vendor/name/key") == (b"vendor/name/key",) and split_keys(b"") == (b"",)
+
+
+def test_a_delivery_with_several_keys_is_found_by_each() -> None:
+    """On its way to the disk and when it is there; one that did not get there leaves none of them."""
+    dedup, both = Dedup(10, 100, 10), join_keys([b"v/e/a", b"v/e/b"])
+    first, second = entry(1), entry(2)
+    dedup.expect(both, first)
+    assert dedup.find(b"v/e/a") is first and dedup.find(b"v/e/b") is first
+    dedup.settle(both, first, safe=False)
+    assert dedup.find(b"v/e/a") is dedup.find(b"v/e/b") is None
+    dedup.expect(both, second)
+    dedup.settle(both, second, safe=True)
+    assert dedup.find(b"v/e/a") == dedup.find(b"v/e/b") == entry(2) and dedup.find(both) is None
+    dedup.remember(join_keys([b"v/e/c", b"v/e/d"]), entry(3))
+    assert dedup.find(b"v/e/d") == entry(3)
 
 
 def test_numbers_are_kept_exactly() -> None:

@@ -257,6 +257,15 @@ def test_the_uuid_of_the_header_is_the_id_and_the_key(name: str) -> None:
     assert decode(STARTED, {name: UUID[:-1] + "b"}).key != first.key
 
 
+def test_a_uuid_may_change_between_the_tries_of_a_delivery() -> None:
+    """Sheet 1.4, seen in public: webhook and body are a second key, the same one that a delivery without uuid has."""
+    tries = [decode(STARTED, {"rtk-uuid": uuid, "rtk-webhook-id": WEBHOOK}) for uuid in ("one", "two")]
+    assert tries[0].key != tries[1].key and tries[0].also == tries[1].also
+    assert tries[0].also == (decode(STARTED, {"rtk-webhook-id": WEBHOOK}).key,)
+    assert decode(STARTED, {"rtk-uuid": "one", "rtk-webhook-id": "other"}).also != tries[0].also
+    assert decode(STARTED, {"rtk-webhook-id": WEBHOOK}).also == ()
+
+
 def test_the_newer_name_counts_first() -> None:
     """Whether both are sent at once is not known."""
     both = {"dyte-uuid": "old", "rtk-uuid": UUID}
@@ -311,7 +320,8 @@ def test_what_may_honestly_come_again_is_a_repeat_for_a_short_time_only(body: di
     """Without a uuid: a recording that goes on, a livestream that ends twice, what names no session and no time."""
     decoded = decode(body)
     assert decoded.timed is timed
-    assert decode(body, {"rtk-uuid": UUID}).timed
+    by_uuid = decode(body, {"rtk-uuid": UUID})
+    assert by_uuid.timed and by_uuid.also == ((decoded.key,) if timed else ())
     if not timed:
         assert decode(body, repeat=2).events[0].id == f"{decoded.events[0].id}~3"
 

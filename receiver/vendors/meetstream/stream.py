@@ -56,6 +56,7 @@ class MeetStreamSession:
         self._state = _restored(record.state) if record.state else _State()
         self.subject = self._state.subject or record.subject
         self.channel = self._state.channel or (record.channel if record.channel in _CHANNELS else "")
+        self.track = ""
         self._replies: list[bytes | str] = []
         self._ended = False
         # Frames mostly repeat the speaker of the one before.

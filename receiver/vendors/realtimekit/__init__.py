@@ -1,8 +1,9 @@
 """Cloudflare RealtimeKit, formerly Dyte: webhooks by HTTP; tracks that its SFU sends, and the agent's socket, by
 WebSocket. The vendor dials for tracks, the receiver dials the agent's socket.
 
-``verify`` checks a signature, ``webhook`` and ``recording`` read bodies, ``stream`` is a socket's session, ``replies``
-reads answers of the REST API, ``artefacts`` the files that links lead to. Pure: no asyncio, socket, clock or file.
+``verify`` checks a signature, ``webhook`` and ``recording`` read bodies, ``stream`` is a socket's session, ``calling``
+tells how the agent's socket is dialled, ``replies`` reads answers of the REST API, ``artefacts`` the files that links
+lead to. Pure: no asyncio, socket, clock or file.
 """
 
 from collections.abc import Mapping

@@ -35,6 +35,7 @@ class _State(msgspec.Struct, array_like=True):
     numbered: int = 0
     clock: SampleClock = msgspec.field(default_factory=SampleClock)
     agent: AgentState = msgspec.field(default_factory=AgentState)
+    track: str = ""
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -44,8 +45,7 @@ _DECODER = msgspec.msgpack.Decoder(_State)
 class RealtimeKitSession:
     """See :class:`receiver.vendors.base.Session`. Raises nothing but ``Malformed``, and stays usable after it.
 
-    ``subject`` is the id of the URL with the track in it: two tracks of one meeting are two streams. Events have the
-    meeting alone.
+    ``subject`` is the meeting, ``track`` what else the id of the URL tells: two tracks of one meeting are two streams.
     """
 
     def __init__(self, record: Record) -> None:
@@ -53,8 +53,11 @@ class RealtimeKitSession:
         self._prefix = record.connection or "decode"
         self._repeat = record.repeat
         self._state = _restored(record.state) if record.state else _State()
-        self.subject = self._state.subject or record.subject
+        self.subject, track = _meeting_and_track(self._state.subject or record.subject)
+        self.track = self._state.track or track
         self.channel = self._state.channel or (record.channel if record.channel in _CHANNEL_NAMES else "")
+        #: the request whose result came last
+        self.answered = ""
         self._ended = False
 
     @property
@@ -74,7 +77,7 @@ class RealtimeKitSession:
 
     def snapshot(self) -> bytes:
         """What ``receive`` depends on, as MessagePack."""
-        self._state.subject, self._state.channel = self.subject, self.channel
+        self._state.subject, self._state.channel, self._state.track = self.subject, self.channel, self.track
         return _ENCODER.encode(self._state)
 
     def adopt(self, state: bytes) -> None:
@@ -83,7 +86,7 @@ class RealtimeKitSession:
         The sample clock and the packets' numbers go on, and so does the agent's session.
         """
         before = _restored(state) if state else _State()
-        self.subject = self.subject or before.subject
+        self.subject = self.subject or _meeting_and_track(before.subject)[0]
         self.channel = self.channel or before.channel
         self._state.clock = before.clock
         self._state.clock.resumes = before.clock.arrival_ns > 0
@@ -127,7 +130,10 @@ class RealtimeKitSession:
         self._absorb(body)
         delivery = Delivery(self._source, self.subject, now_ns, payload, self._repeat)
         decoded = decode_message(body, delivery, self._state.agent, self._next_id())
-        self._ended = self._ended or any(event.type == "meeting.ended" for event in decoded.events)
+        for event in decoded.events:
+            self._ended = event.type == "meeting.ended" or (self._ended and event.type != "meeting.started")
+        if body.get("category") == "result" and isinstance(request_id := body.get("request_id"), str):
+            self.answered = request_id
         self._state.numbered += len(decoded.events)
         return decoded
 
@@ -145,7 +151,7 @@ class RealtimeKitSession:
             codec="pcm_s16le",
             rate_hz=RATE_HZ,
             channels=CHANNELS,
-            track=self._meeting_and_track()[1] or "mixed",
+            track=self.track or "mixed",
             first_sample=clock.samples - samples,
             samples=samples,
             gap_ms=round(gap * 1000 / RATE_HZ, 3) or None,
@@ -155,9 +161,8 @@ class RealtimeKitSession:
     def _picture(self, message: bytes, payload: memoryview, now_ns: int) -> Decoded:
         if not payload:
             return Decoded([])
-        track = self._meeting_and_track()[1] or None
         width, height = jpeg_size(payload) or (None, None)
-        data = VideoChunk(codec="mjpeg", container="jpeg", width=width, height=height, track=track)
+        data = VideoChunk(codec="mjpeg", container="jpeg", width=width, height=height, track=self.track or None)
         return self._media("video.chunk", data, payload, message, now_ns)
 
     def _media(self, type_: str, data: AudioChunk | VideoChunk, media: memoryview, raw: bytes, now_ns: int) -> Decoded:
@@ -168,7 +173,7 @@ class RealtimeKitSession:
             time_ns=now_ns,
             received_ns=now_ns,
             data=data,
-            subject=self._meeting_and_track()[0],
+            subject=self.subject,
             media=media,
             media_type=_MEDIA_TYPES[type_],
             raw=raw,
@@ -179,18 +184,19 @@ class RealtimeKitSession:
     def _next_id(self) -> str:
         return f"{self._prefix}/{self._state.numbered + 1}"
 
-    def _meeting_and_track(self) -> tuple[str, str]:
-        """The two parts of the subject; the second is empty where it names no track."""
-        for mark in "/:":
-            meeting, found, track = self.subject.partition(mark)
-            if found:
-                return meeting, track
-        return self.subject, ""
-
 
 def session(record: Record) -> RealtimeKitSession:
     """A session with the endpoint, connection, channel and subject of ``record``, restored from its ``state``."""
     return RealtimeKitSession(record)
+
+
+def _meeting_and_track(id_: str) -> tuple[str, str]:
+    """The two parts of the URL's id; the second is empty where it names no track."""
+    for mark in "/:":
+        meeting, found, track = id_.partition(mark)
+        if found:
+            return meeting, track
+    return id_, ""
 
 
 def _restored(state: bytes) -> _State:

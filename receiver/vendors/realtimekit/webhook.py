@@ -77,7 +77,8 @@ def decode(record: Record) -> Decoded:
 
     The delivery's id is that of its header, and so is the key. Without one it is the digest of webhook id and body: for
     good where the body tells a moment that comes once, else (a livestream, a recording that goes on after a pause)
-    within the short window only.
+    within the short window only. The header's id has been seen to change between the tries of one delivery, so what
+    comes once is known by that digest as well.
     """
     delivery = delivery_of(record)
     body = read_object(record.payload)
@@ -103,12 +104,14 @@ def _decoded(
     record: Record, delivery: Delivery, meanings: list[Meaning], name: str, subject: str, session: str | None
 ) -> Decoded:
     id_ = _header(record, ID_HEADERS)
+    digest = hashlib.sha256(record.payload).hexdigest()
+    key = timed_key("body", _header(record, WEBHOOK_HEADERS), delivery.subject, digest)
+    timed = all(meaning.once for meaning in meanings) and bool(session or meanings[0].timestamp)
+    also: tuple[bytes, ...] = ()
     if id_:
+        also = (key,) if timed else ()
         key, timed = timed_key("uuid", id_), True
     else:
-        digest = hashlib.sha256(record.payload).hexdigest()
-        key = timed_key("body", _header(record, WEBHOOK_HEADERS), delivery.subject, digest)
-        timed = all(meaning.once for meaning in meanings) and bool(session or meanings[0].timestamp)
         id_ = key.hex() + (f"~{record.repeat + 1}" if record.repeat else "")
     events = []
     for meaning in meanings:
@@ -117,7 +120,7 @@ def _decoded(
         events.append(
             delivery.event(own_id, meaning.type, meaning.data, subject=subject, timestamp=meaning.timestamp, name=name)
         )
-    return Decoded(events, key, timed)
+    return Decoded(events, key, timed, also)
 
 
 def _started(told: _Body) -> list[Meaning]:
