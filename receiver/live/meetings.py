@@ -52,6 +52,7 @@ class Meetings:
         if not 0 <= recent <= _MOST_RECENT:
             raise Malformed(f"found {text[:20]!r}, allowed a whole number from 0 to {_MOST_RECENT}", "recent")
         tracker = self._tracker()
+        await tracker.current()
         view = tracker.book.meetings(most_recent=recent)
         view.rebuilding = not tracker.caught_up.is_set()
         return _answer(_encode(view if mask is None else mask.apply(view)), "application/json")
@@ -62,6 +63,7 @@ class Meetings:
         raw = request.rel_url.raw_path.removeprefix(PREFIX + "/")
         subject, slash, rest = raw.partition("/")
         subject, source = unquote(subject), request.query.get("source")
+        await self._tracker().current()
         book = self._tracker().book
         if not slash:
             view = book.meeting(subject, source)
