@@ -28,8 +28,6 @@ _TICK_S, _HEARTBEAT_S = 5.0, 10.0
 _STALLED_S = 300.0
 #: what a connection holds that is not sent yet: with more than this its reader does not keep up
 _MOST_UNSENT_BYTES = 64 << 10
-#: what the kernel takes for a piece, which happens after our clock has stopped; measured
-_KERNEL_S = 0.00002
 Send = Callable[[bytes], Awaitable[None]]
 Heartbeat = Callable[[], Awaitable[None]]
 
@@ -180,7 +178,7 @@ class Hub:
                 others.append(client)
         for (feed, cursor), clients in groups.items():
             piece = self._source.kept(feed, cursor)
-            if piece is None and cursor >= self._before:
+            if piece is None and (cursor >= self._before or cursor == feed.reached):
                 piece = await feed.piece(cursor, self.upto, clients[0].place, live=True)
             if piece is None:
                 others += clients
@@ -193,13 +191,15 @@ class Hub:
 
     async def _give(self, clients: list[Client], cursor: int, piece: Piece) -> None:
         """Write ``piece`` to those who are at ``cursor`` and wait for it."""
-        data = clients[0].feed.frames.wire(piece.frames) if piece.frames else b""
+        feed = clients[0].feed
+        feed.reached = max(feed.reached, piece.upto)
+        data = feed.frames.wire(piece.frames) if piece.frames else b""
         for begin in range(0, len(clients), _AT_ONCE):
             begin_s = time.perf_counter()
             for client in clients[begin : begin + _AT_ONCE]:
                 if client in self._waiting and client.cursor == cursor:
                     self._write(client, piece, data, begin_s)
-            self._source.spent_s += time.perf_counter() - begin_s + (_AT_ONCE * _KERNEL_S if data else 0.0)
+            self._source.spent_s += time.perf_counter() - begin_s
             await asyncio.sleep(0)
 
     def _write(self, client: Client, piece: Piece, data: bytes, now_s: float) -> None:

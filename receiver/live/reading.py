@@ -140,6 +140,8 @@ class Feed:
         self.frames = frames_for(framing, form, mask)
         #: readers of it
         self.readers = 0
+        #: up to where those who keep up have been sent everything
+        self.reached = 0
         self._source = source
         self._wanted = Wanted(wanted)
         self._making: dict[int, asyncio.Lock] = {}

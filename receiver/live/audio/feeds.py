@@ -51,12 +51,12 @@ class Feed:
     def __init__(self, feeds: "Feeds", subject: str) -> None:
         self.subject = subject
         self.listeners = 0
-        self.changed = asyncio.Event()
         #: what lies up to here is in the journal only
         self.floor = feeds.cursor
         self._feeds = feeds
         self._records: deque[tuple[Record, int]] = deque()
         self._bytes = 0
+        self._waiters: list[asyncio.Future[None]] = []
 
     @property
     def cursor(self) -> int:
@@ -94,19 +94,30 @@ class Feed:
 
     async def events(self, records: Sequence[Record]) -> list[Event]:
         """Their events, in order. What came from disk is decoded at the pace of all who catch up."""
-        await decode_all(records, self._feeds.decode, self._feeds.pace, _NAME)
+        if any(record.events is None for record in records):
+            await decode_all(records, self._feeds.decode, self._feeds.pace, _NAME)
         return [event for record in records for event in record.events or ()]
 
     async def wait(self, after: int, most_s: float) -> None:
         """Return when there may be something behind ``after``, and after ``most_s`` in any case."""
         if after < self.cursor:
             return
-        self.changed.clear()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        self._waiters.append(waiter)
+        limit = loop.call_later(most_s, _release, waiter)
         try:
-            async with asyncio.timeout(most_s):
-                await self.changed.wait()
-        except TimeoutError:
-            return
+            await waiter
+        finally:
+            limit.cancel()
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+
+    def wake(self) -> None:
+        """Tell those who wait that there is something."""
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            _release(waiter)
 
 
 class Seat(NamedTuple):
@@ -234,7 +245,7 @@ class Feeds:
             self._stepped.set()
             self._stepped.clear()
             for feed in changed:
-                feed.changed.set()
+                feed.wake()
         else:
             await self._wait(media)
 
@@ -271,6 +282,11 @@ class Feeds:
         for subject in list(self.lives)[:16]:
             if not self.is_known(subject):
                 del self.lives[subject]
+
+
+def _release(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def _is_of(record: Record, subject: str) -> bool:

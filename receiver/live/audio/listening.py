@@ -81,6 +81,8 @@ class Listening:
                 mixer.advance(self._now_ns())
             while len(samples := mixer.take(self._most_frames)):
                 yield samples
+                if len(samples) < self._most_frames:
+                    break
             if over:
                 return
             if cursor >= feed.cursor:
