@@ -11,6 +11,7 @@ import srt
 import webvtt
 
 from receiver.app import Receiver
+from tests.live.readers import post
 from tests.live.test_access import OPERATOR, READER, bearer, guarded
 from tests.support import running, until
 
@@ -125,3 +126,12 @@ async def test_sound_needs_its_scope(tmp_path: Path) -> None:
         assert (await get(server, path))[0] == 401
         assert (await get(server, path, headers=bearer(READER)))[0] == 403
         assert (await get(server, path, headers=bearer("sound-token-4712")))[0] == 404
+
+
+async def test_what_was_answered_is_there_when_it_is_asked_for(tmp_path: Path) -> None:
+    """Events are folded together where they come fast; whoever asks does not get to see that."""
+    async with running(tmp_path) as server, aiohttp.ClientSession() as client:
+        for number in range(20):
+            await post(server, f"bot-{number}")
+            async with client.get(f"{server.url}/meetings/bot-{number}") as reply:
+                assert reply.status == 200, number
