@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from receiver.errors import Forbidden, Unauthorized
+from receiver.live.ended import Ended
 from receiver.live.masking import Mask
 from receiver.live.sessions import Credential, with_session, with_token
 from receiver.settings import Settings, is_loopback
@@ -23,7 +24,7 @@ _ON_THIS_MACHINE = frozenset({"events", "audio", "meetings"})
 #: headers that a proxy adds: whoever is behind it is not on this machine
 _PASSED_ON = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_MOST_ENDED = 10_000
+_ENDED = "sessions-ended.json"
 
 
 class Grant(NamedTuple):
@@ -40,7 +41,7 @@ class Access:
         """``runtime_token``: of the runtime file, for commands on this machine."""
         self._runtime_token = runtime_token
         #: sessions that were logged out before their time
-        self._ended: dict[str, None] = {}
+        self.ended = Ended(settings.data_dir / _ENDED)
         self.use(settings)
 
     def use(self, settings: Settings) -> None:
@@ -84,15 +85,13 @@ class Access:
         hidden = grant.credential.redact
         return Mask("names" in hidden, "text" in hidden, grant.credential.digest) if hidden else None
 
-    def end_session(self, request: web.Request) -> None:
-        """The session of a request is over, whatever its time. Raises as ``require`` does."""
+    async def end_session(self, request: web.Request) -> None:
+        """The session of a request is over, whatever its time, also after a restart. Raises as ``require`` does."""
         found = with_session(self.credentials, request.cookies.get(COOKIE, ""), time.time())
         if found is None:
             return
         self.require_same_origin(request)
-        self._ended[found[1]] = None
-        if len(self._ended) > _MOST_ENDED:
-            del self._ended[next(iter(self._ended))]
+        await self.ended.add(found[1])
 
     def require_same_origin(self, request: web.Request) -> None:
         """A page of ours has sent it, or no page at all. Browsers name the page's origin, and nobody else needs to."""
@@ -118,7 +117,7 @@ class Access:
                 return Grant(credential, "token")
             raise Unauthorized("wrong reader token: send it as `Authorization: Bearer …` (config: [readers.NAME])")
         session = with_session(self.credentials, request.cookies.get(COOKIE, ""), time.time())
-        if session is not None and session[1] not in self._ended:
+        if session is not None and session[1] not in self.ended:
             self._require_own_page(request)
             return Grant(session[0], "session")
         if self._open and _is_local(request.host, request.headers):

@@ -5,7 +5,7 @@ SHARE = 0.125
 #: what may be taken at once, so that a few readers never wait
 _MOST_S = 0.002
 #: the longest rest, whatever was taken
-_MOST_REST_S = 0.25
+_MOST_REST_S = 0.5
 
 
 class Allowance:

@@ -6,12 +6,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import HttpVersion11, WSCloseCode, WSMsgType, web
 
 from receiver.errors import Overloaded
 from receiver.live.access import Access, Grant
 from receiver.live.frames import SSE_HEARTBEAT, SSE_HELLO, Framing
-from receiver.live.hub import Client, Heartbeat, Hub, Send
+from receiver.live.hub import Client, Heartbeat, Hub, Line, Send
 from receiver.live.query import Begin, Query, read_query
 from receiver.live.reading import Feed, Source
 from receiver.telemetry.metrics import Gauge
@@ -133,7 +133,9 @@ class LiveEvents:
 
         with suppress(ConnectionError):
             await response.write(SSE_HELLO)
-            _, reason = await self._serve(request, query, grant, "sse", response.write, heartbeat)
+            # nothing but HTTP/1.1 has chunks
+            line = Line(request.writer.drain, lambda: False) if request.version >= HttpVersion11 else None
+            _, reason = await self._serve(request, query, grant, "sse", response.write, heartbeat, line)
             await response.write(f": {reason}\n".encode())
             await response.write_eof()
         response.force_close()
@@ -150,8 +152,9 @@ class LiveEvents:
             await socket.send_frame(message, WSMsgType.TEXT)
 
         async def serve() -> None:
+            line = Line(request.writer.drain, lambda: socket.closed)
             with suppress(ConnectionError):
-                code, reason = await self._serve(request, query, grant, "websocket", send, socket.ping)
+                code, reason = await self._serve(request, query, grant, "websocket", send, socket.ping, line)
                 await socket.close(code=code, message=reason.encode())
 
         async with asyncio.TaskGroup() as tasks:
@@ -160,7 +163,14 @@ class LiveEvents:
         return socket
 
     async def _serve(
-        self, request: web.Request, query: Query, grant: Grant, framing: Framing, send: Send, heartbeat: Heartbeat
+        self,
+        request: web.Request,
+        query: Query,
+        grant: Grant,
+        framing: Framing,
+        send: Send,
+        heartbeat: Heartbeat,
+        line: Line | None,
     ) -> Parting:
         """Send until the end that is ours; why. Raises ``ConnectionError`` where it is the reader's."""
         if self._parting is not None:  # since he was let in
@@ -171,7 +181,7 @@ class LiveEvents:
         if feed is None:
             feed = self._feeds[key] = Feed(self._source, query.filter, framing, query.form, mask)
         hub = self._hubs[feed.media]
-        client = Client(feed, lambda: request.transport)
+        client = Client(feed, lambda: request.transport, line)
         self._clients[client] = _Place(hub, grant, framing)
         self._nobody.clear()
         try:

@@ -4,7 +4,8 @@
 own, a comment for instance, ends with a blank line: some libraries make an event of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from struct import Struct
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -19,6 +20,9 @@ GAP, POSITION = "receiver.gap", "receiver.position"
 #: what the first bytes of an answer are: how soon to come back, and something to pass proxies with
 SSE_HELLO = b"retry: 2000\n: ok\n"
 SSE_HEARTBEAT = b":\n"
+#: the first byte of a message in one frame, and what follows by its length
+_TEXT = 0x81
+_HEAD_7, _HEAD_16, _HEAD_64 = Struct(">BB"), Struct(">BBH"), Struct(">BBQ")
 
 
 class Gap(NamedTuple):
@@ -53,6 +57,9 @@ class Frames(NamedTuple):
     position: Callable[[int], bytes]
     #: whether frames can go out as one
     joined: bool
+    #: frames as the bytes of a connection: one chunk of HTTP/1.1 (RFC 9112, 7.1), or whole unmasked text messages of a
+    #: WebSocket (RFC 6455, 5.2)
+    wire: Callable[[Iterable[bytes]], bytes]
 
 
 def frames_for(framing: Framing, form: Form, mask: Mask | None = None) -> Frames:
@@ -60,17 +67,37 @@ def frames_for(framing: Framing, form: Form, mask: Mask | None = None) -> Frames
     shown, gap = (_text, Gap.text) if form == "text" else (Event.json, Gap.json)
     event = shown if mask is None else lambda one: shown(mask.event(one))
     if framing == "websocket":
-        return Frames(event, gap, _position, joined=False)
+        return Frames(event, gap, _position, joined=False, wire=_messages)
     return Frames(
         lambda one: _sse(one.sequence, one.type, event(one)),
         lambda one: _sse(one.last, "gap", gap(one)),
         lambda number: _sse(number, POSITION, _position(number)),
         joined=True,
+        wire=_chunk,
     )
 
 
 def _sse(number: int, kind: str, data: bytes) -> bytes:
     return b"id: %020d\nevent: %s\ndata: %s\n\n" % (number, kind.encode(), data)
+
+
+def _chunk(frames: Iterable[bytes]) -> bytes:
+    data = b"".join(frames)
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+def _messages(frames: Iterable[bytes]) -> bytes:
+    parts: list[bytes] = []
+    for frame in frames:
+        size = len(frame)
+        if size < 126:
+            parts.append(_HEAD_7.pack(_TEXT, size))
+        elif size < 1 << 16:
+            parts.append(_HEAD_16.pack(_TEXT, 126, size))
+        else:
+            parts.append(_HEAD_64.pack(_TEXT, 127, size))
+        parts.append(frame)
+    return b"".join(parts)
 
 
 def _text(event: Event) -> bytes:

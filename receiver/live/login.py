@@ -50,8 +50,8 @@ class Login:
         return response
 
     async def logout(self, request: web.Request) -> web.Response:
-        """The session is over, and its cookie is gone. Raises ``Forbidden`` (the page of another origin)."""
-        self._access.end_session(request)
+        """The session is over for good, and its cookie is gone. Raises ``Forbidden`` (the page of another origin)."""
+        await self._access.end_session(request)
         response = web.json_response({"status": "logged out"}, headers=_NO_STORE)
         response.del_cookie(COOKIE, httponly=True, samesite="Strict", secure=self._access.secure)
         return response

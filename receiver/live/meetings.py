@@ -54,6 +54,7 @@ class Meetings:
         if not 0 <= recent <= _MOST_RECENT:
             raise Malformed(f"found {text[:20]!r}, allowed a whole number from 0 to {_MOST_RECENT}", "recent")
         tracker = self._tracker()
+        await tracker.current()
         view = tracker.book.meetings(most_recent=recent)
         view.rebuilding = not tracker.caught_up.is_set()
         return _answer(_encode(view if mask is None else mask.apply(view)), "application/json")
@@ -65,6 +66,7 @@ class Meetings:
         subject, slash, rest = raw.partition("/")
         sources = request.query.getall("source", [])
         subject, source = unquote(subject), next((one for one in sources if one not in _MADE), None)
+        await self._tracker().current()
         book = self._tracker().book
         if not slash:
             view = book.meeting(subject, source)

@@ -54,9 +54,11 @@ class Source:
         self._kept: OrderedDict[tuple[Feed, int], Piece] = OrderedDict()
         self._kept_bytes = 0
 
-    async def read(self, after: int, upto: int, *, media: bool) -> tuple[Sequence[Record], int]:
-        """Decoded records with ``after < seq`` up to ``upto``, and how far that is all."""
-        records, reached = await self.journal.read(after, media=media, limit_bytes=_READ_BYTES)
+    async def read(self, after: int, upto: int, *, media: bool, live: bool = False) -> tuple[Sequence[Record], int]:
+        """Decoded records with ``after < seq`` up to ``upto``, and how far that is all. ``live``: for readers who keep
+        up; what comes next is kept in memory for them."""
+        name = (_NAME, f"{_NAME} media")[media] if live else ""
+        records, reached = await self.journal.read(after, media=media, limit_bytes=_READ_BYTES, reader=name)
         if reached > upto:
             records, reached = [record for record in records if record.last_seq <= upto], upto
         readable = [record for record in records if record.kind != "damaged"]
@@ -138,12 +140,15 @@ class Feed:
         self.frames = frames_for(framing, form, mask)
         #: readers of it
         self.readers = 0
+        #: up to where those who keep up have been sent everything
+        self.reached = 0
         self._source = source
         self._wanted = Wanted(wanted)
         self._making: dict[int, asyncio.Lock] = {}
 
-    async def piece(self, after: int, upto: int, place: int) -> Piece:
-        """What there is behind ``after``, at most up to ``upto``. ``place``: of the record before it, 0: unknown."""
+    async def piece(self, after: int, upto: int, place: int, *, live: bool = False) -> Piece:
+        """What there is behind ``after``, at most up to ``upto``. ``place``: of the record before it, 0: unknown.
+        ``live``: see ``Source.read``."""
         source = self._source
         if (piece := source.kept(self, after)) is not None:
             return piece
@@ -152,7 +157,7 @@ class Feed:
             async with turn:
                 piece = source.kept(self, after)
                 if piece is None:
-                    piece = await self._make(after, upto, place)
+                    piece = await self._make(after, upto, place, live=live)
                     if self.readers > 1:
                         source.keep(self, after, piece)
         finally:
@@ -170,8 +175,8 @@ class Feed:
                 former.events([event for event in self._wanted.pick(one) if event.sequence > after])
         return former.piece(record.last_seq, record.place if not self.media else 0)
 
-    async def _make(self, after: int, upto: int, place: int) -> Piece:
-        records, reached = await self._source.read(after, upto, media=self.media)
+    async def _make(self, after: int, upto: int, place: int, *, live: bool) -> Piece:
+        records, reached = await self._source.read(after, upto, media=self.media, live=live)
         former = _Former(self.frames)
         begin_s = time.perf_counter()
         for one in with_gaps(records, after, 0 if self.media else place):

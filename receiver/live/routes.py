@@ -13,6 +13,7 @@ from receiver.live.audio.http import audio_routes
 from receiver.live.cors import PREFIXES, Cors
 from receiver.live.events import LiveEvents, Parting
 from receiver.live.login import Login
+from receiver.live.masking import Mask
 from receiver.live.meetings import Meetings
 from receiver.live.page import Page
 from receiver.live.reading import Source
@@ -43,7 +44,7 @@ class Live:
         """Its paths."""
         router = app.router
         router.add_get("/live/events", self._events.handle, allow_head=False)
-        router.add_routes(audio_routes(lambda: self._feeds, self._may))
+        router.add_routes(audio_routes(lambda: self._feeds, self._may, mask_of=self._mask))
         self._meetings.add_to(router)
         router.add_get("/live/status", self._status.handle, allow_head=False)
         self._page.add_to(router)
@@ -72,6 +73,7 @@ class Live:
     def start(self, journal: Journal, pace: Pace, tasks: asyncio.TaskGroup) -> None:
         """Read from ``journal`` from now on."""
         meetings = self._settings.meetings
+        self.access.ended.load()
         self._events.start(Source(journal, pace, decode_record), tasks)
         self._feeds = Feeds(journal, decode_record, self._settings.server.resume_s, pace)
         book = MeetingBook(
@@ -97,6 +99,9 @@ class Live:
 
     def _may(self, request: web.Request, scope: str) -> None:
         self.access.require(request, scope)
+
+    def _mask(self, request: web.Request) -> Mask | None:
+        return self.access.mask(self.access.require(request, "audio"))
 
     def gauges(self) -> Iterable[Gauge]:
         """What ``/metrics`` shows."""

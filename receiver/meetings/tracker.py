@@ -25,6 +25,9 @@ _READ_BYTES = 256 << 10
 #: then everybody else has their turn
 _SLICE_S = 0.001
 _FIRST_RETRY_S, _MOST_RETRY_S = 0.5, 30.0
+#: what comes in shorter intervals is folded together, unless somebody asks
+_GATHER_S = 0.02
+_NAME = "meetings"
 
 
 class MeetingTracker:
@@ -55,6 +58,8 @@ class MeetingTracker:
         self._cursor = 0
         self._begun = False
         self._ticked_s = 0.0
+        self._asked = asyncio.Event()
+        self._folded = asyncio.Event()
         #: set once everything that was there at the start is folded
         self.caught_up = asyncio.Event()
 
@@ -62,6 +67,16 @@ class MeetingTracker:
     def cursor(self) -> int:
         """The last number whose events are in the book."""
         return self._cursor
+
+    async def current(self, most_s: float = 1.0) -> None:
+        """Return when everything that is in the journal now is in the book, and after ``most_s`` in any case; at once
+        while what was there at the start is still folded."""
+        upto = self._journal.visible(media=False)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(most_s):
+                while self._cursor < upto and self.caught_up.is_set():
+                    self._asked.set()
+                    await self._folded.wait()
 
     async def run(self) -> None:
         """Follow the journal for ever. Nothing but cancellation ends it."""
@@ -82,10 +97,12 @@ class MeetingTracker:
             since_ns = self._now_ns() - int(self._history_s * 1e9)
             self._cursor = await self._journal.since(since_ns, media=False)
             self._begun = True
-        records, upto = await self._journal.read(self._cursor, media=False, limit_bytes=_READ_BYTES)
+        records, upto = await self._journal.read(self._cursor, media=False, limit_bytes=_READ_BYTES, reader=_NAME)
         behind = upto > self._cursor
         await self._take(records)
         self._cursor = upto
+        self._folded.set()
+        self._folded.clear()
         if not behind:
             self.caught_up.set()
         if self.caught_up.is_set():
@@ -94,6 +111,10 @@ class MeetingTracker:
             await self._wait()
 
     async def _wait(self) -> None:
+        self._asked.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GATHER_S):
+                await self._asked.wait()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._tick_s):
                 await self._journal.wait(self._cursor, media=False)
@@ -107,7 +128,7 @@ class MeetingTracker:
 
     async def _take(self, records: Sequence[Record]) -> None:
         """Fold ``records`` in slices; what came from disk is decoded first, in turn with others who catch up."""
-        await decode_all(records, self._decode, self._pace, "meetings")
+        await decode_all(records, self._decode, self._pace, _NAME)
         until_s = time.perf_counter() + _SLICE_S
         for record in records:
             if record.events is not None:

@@ -1,17 +1,15 @@
 """``python -m tests.benchmarks.live_audio``: how long a frame of live audio takes from a bot to a listener.
 
-A real server with its journal in one process; the bots (WebSocket) and one listener for each (HTTP) in another. Frames
-of 20 ms come in real time. Told is the time from sending a frame until its first sample, and until its last one, has
+A real server is one process; the bots (WebSocket) and one listener for each (HTTP) are another. Frames of 20 ms come in
+real time. Told is the time from sending a frame until its first sample, and until its last one, has
 arrived; at another rate than the bots' 48,000 Hz the filter's delay is part of it, and the last samples of a frame
 come with the next one.
 """
 
 import argparse
 import asyncio
-import json
-import logging
+import os
 import struct
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,17 +17,11 @@ from typing import Any
 
 import aiohttp
 import numpy as np
-import structlog
 import uvloop
-from aiohttp import web
 
-from receiver.app import Receiver
-from receiver.delivery.pace import Pace
-from receiver.live.audio.feeds import Feeds
-from receiver.live.audio.http import audio_routes
-from receiver.settings import from_dict
-from receiver.vendors import decode_record
+from tests.commands.process import serving
 
+_CONFIG = '[server]\nport = 0\n[sinks.file]\ntype = "file"\ntypes = ["bot.*"]\n'
 FRAME_S = 0.02
 BOT_RATE_HZ = 48_000
 #: frames before these are not counted: everybody connects meanwhile
@@ -82,7 +74,7 @@ async def speak(client: aiohttp.ClientSession, url: str, frames: int, begin_s: f
             await socket.send_bytes(frame)
 
 
-async def drive(vendor_url: str, live_url: str, streams: int, seconds: float, rate_hz: int) -> dict[str, float]:
+async def drive(url: str, streams: int, seconds: float, rate_hz: int) -> dict[str, float]:
     """The bots and their listeners; latencies in milliseconds."""
     frames = round(seconds / FRAME_S)
     listeners = [Listener(rate_hz) for _ in range(streams)]
@@ -90,7 +82,7 @@ async def drive(vendor_url: str, live_url: str, streams: int, seconds: float, ra
     begin_s = time.monotonic() + 1.5
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client, asyncio.TaskGroup() as tasks:
         ears = [
-            tasks.create_task(one.listen(client, f"{live_url}/live/audio/bot-{number}.pcm?rate={rate_hz}&wait=60"))
+            tasks.create_task(one.listen(client, f"{url}/live/audio/bot-{number}.pcm?rate={rate_hz}&wait=60"))
             for number, one in enumerate(listeners)
         ]
         await asyncio.sleep(0.5)
@@ -98,7 +90,7 @@ async def drive(vendor_url: str, live_url: str, streams: int, seconds: float, ra
             tasks.create_task(
                 speak(
                     client,
-                    f"{vendor_url}/meetstream/default/bot-{n}/audio",
+                    f"{url}/meetstream/default/bot-{n}/audio",
                     frames,
                     begin_s + n * FRAME_S / streams,
                     sent[n],
@@ -111,6 +103,12 @@ async def drive(vendor_url: str, live_url: str, streams: int, seconds: float, ra
         for ear in ears:
             ear.cancel()
     told: dict[str, float] = {"frames": sum(map(len, sent))}
+    late = [
+        (at_s - begin_s - n * FRAME_S / streams - number * FRAME_S) * 1000
+        for n, times in enumerate(sent)
+        for number, at_s in enumerate(times)
+    ]
+    told["late_p99_ms"] = float(np.percentile(late, 99))
     for name in ("first", "last"):
         took = [
             (heard_s - sent_s) * 1000
@@ -122,41 +120,29 @@ async def drive(vendor_url: str, live_url: str, streams: int, seconds: float, ra
     return told
 
 
-async def serve(streams: int, seconds: float, rate_hz: int) -> None:
-    """The server; starts the other process and tells what came of it."""
-    with tempfile.TemporaryDirectory(prefix="live-audio-") as folder:
-        config = {"data_dir": folder, "server": {"port": 0}, "journal": {"min_free_bytes": 0},
-                  "sinks": {"file": {"type": "file", "types": ["bot.*"]}}}  # fmt: skip
-        server = Receiver(from_dict(config, {}))
-        await server.start()
-        feeds = Feeds(server.journal, decode_record, 1.0, Pace(lambda: server.journal.head))
-        app = web.Application()
-        app.add_routes(audio_routes(lambda: feeds, lambda request, scope: None))
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        live_url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        async with asyncio.TaskGroup() as tasks:
-            follower = tasks.create_task(feeds.run())
-            begin_s, cpu_s = time.monotonic(), time.process_time()
-            child = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "tests.benchmarks.live_audio", "--drive", server.url, live_url,
-                "--streams", str(streams), "--seconds", str(seconds), "--rate", str(rate_hz),
-                cwd=Path(__file__).parents[2], stdout=asyncio.subprocess.PIPE,
-            )  # fmt: skip
-            out, _ = await child.communicate()
-            share = (time.process_time() - cpu_s) / (time.monotonic() - begin_s)
-            feeds.close()
-            follower.cancel()
-        await runner.cleanup()
-        await server.stop()
-    told = json.loads(out)
-    print(
-        f"{streams} streams at {rate_hz} Hz, {told['frames']:.0f} frames in {seconds:g} s, server {share:.0%} of a core"
-    )
+def measure(streams: int, seconds: float, rate_hz: int) -> None:
+    """Start a server, be its bots and listeners, tell what came of it."""
+    with tempfile.TemporaryDirectory(prefix="live-audio-") as name:
+        folder = Path(name)
+        (folder / "c.toml").write_text(_CONFIG)
+        with serving(folder, "--config", "c.toml", "--data", "data") as server:
+            url = server.url
+            begin_s, cpu_s, own_s = time.monotonic(), _cpu_s(server.process.pid), time.process_time()
+            told = uvloop.run(drive(url, streams, seconds, rate_hz))
+            lasted_s = time.monotonic() - begin_s
+            share = (_cpu_s(server.process.pid) - cpu_s) / lasted_s
+            own = (time.process_time() - own_s) / lasted_s
+    print(f"{streams} streams at {rate_hz} Hz, {told['frames']:.0f} frames in {seconds:g} s")
+    print(f"  server {share:.0%} of a core, bots and listeners {own:.0%}; bots late p99 {told['late_p99_ms']:.1f} ms")
     for name in ("first", "last"):
         p50, p99, count = (told[f"{name}_{key}"] for key in ("p50_ms", "p99_ms", "count"))
         print(f"  until its {name} sample is out: p50 {p50:5.1f} ms, p99 {p99:5.1f} ms   ({count:.0f} frames)")
+
+
+def _cpu_s(pid: int) -> float:
+    """Processor time of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
@@ -164,14 +150,8 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--rate", type=int, default=BOT_RATE_HZ, help="hertz, for the listeners")
-    parser.add_argument("--drive", nargs=2, metavar="URL", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.drive:
-        vendor_url, live_url = options.drive
-        print(json.dumps(uvloop.run(drive(vendor_url, live_url, options.streams, options.seconds, options.rate))))
-    else:
-        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-        uvloop.run(serve(options.streams, options.seconds, options.rate))
+    measure(options.streams, options.seconds, options.rate)
 
 
 if __name__ == "__main__":

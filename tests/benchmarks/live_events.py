@@ -9,6 +9,8 @@ import argparse
 import asyncio
 import contextlib
 import os
+import select
+import socket
 import statistics
 import subprocess
 import sys
@@ -39,7 +41,7 @@ def main() -> None:
     parser.add_argument("--subscribe", nargs=2, metavar=("URL", "COUNT"), help="be the subscribers, until killed")
     args = parser.parse_args()
     if args.subscribe:
-        asyncio.run(_subscribe(args.subscribe[0], int(args.subscribe[1])))
+        _subscribe(args.subscribe[0], int(args.subscribe[1]))
         return
     with tempfile.TemporaryDirectory(prefix="live-") as name:
         folder = Path(name)
@@ -134,24 +136,29 @@ def _subscribers(url: str, count: int) -> Iterator[None]:
             process.stdout.close()
 
 
-async def _subscribe(url: str, count: int) -> None:
-    """Be ``count`` subscribers that read and forget; says when all are connected."""
+def _subscribe(url: str, count: int) -> None:
+    """Be ``count`` subscribers that read and forget; says when all are connected.
+
+    They stand for other machines, so they take as little of this one as can be: the kernel throws away what has come
+    (``MSG_TRUNC``)."""
     host, _, port = url.removeprefix("http://").partition(":")
-
-    async def read(begun: asyncio.Event) -> None:
-        reader, writer = await asyncio.open_connection(host, int(port))
-        writer.write(f"GET /live/events HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
-        await reader.readuntil(b"\r\n\r\n")
-        begun.set()
-        while await reader.read(1 << 20):
-            pass
-
-    async with asyncio.TaskGroup() as tasks:
-        for _ in range(count):
-            begun = asyncio.Event()
-            tasks.create_task(read(begun))
-            await begun.wait()
-        print("all", flush=True)
+    poll, wires = select.epoll(), {}
+    for _ in range(count):
+        wire = socket.create_connection((host, int(port)))
+        wire.sendall(f"GET /live/events HTTP/1.1\r\nHost: {host}:{port}\r\n\r\n".encode())
+        head = b""
+        while b"\r\n\r\n" not in head:
+            head += wire.recv(1 << 16)
+        wire.setblocking(False)
+        wires[wire.fileno()] = wire
+        poll.register(wire, select.EPOLLIN)
+    print("all", flush=True)
+    buffer = bytearray(1 << 20)
+    while wires:
+        for number, _ in poll.poll():
+            if not wires[number].recv_into(buffer, 0, socket.MSG_TRUNC):
+                poll.unregister(number)
+                wires.pop(number).close()
 
 
 if __name__ == "__main__":

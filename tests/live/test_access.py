@@ -235,6 +235,22 @@ async def test_a_session_outlives_a_restart_and_not_its_token(tmp_path: Path) ->
         assert await status(f"{server.url}/live/events", headers) == 401
 
 
+async def test_a_logout_outlives_a_restart(tmp_path: Path) -> None:
+    """Who has kept the cookie is not let in by the next process either; a damaged note of it stops no server."""
+    async with guarded(tmp_path) as server:
+        _, cookie = await login(server)
+        headers = {"Cookie": f"{COOKIE}={cookie.value}"}
+        assert await status(f"{server.url}/logout", headers | {"Origin": server.url}, "POST") == 200
+    note = tmp_path / "sessions-ended.json"
+    assert note.stat().st_mode & 0o077 == 0 and cookie.value not in note.read_text()
+    async with guarded(tmp_path) as server:
+        assert await status(f"{server.url}/live/events", headers) == 401
+        assert await login(server) != (401, None)
+    note.write_bytes(b"[1, 2")
+    async with guarded(tmp_path) as server:
+        assert (await login(server))[0] == 200
+
+
 def test_a_session_is_over_in_its_time() -> None:
     """Whatever is changed in it, it is none; nobody but the holder of its token could have made it."""
     ours, other = Credential.of("page", ["events"], "t-1"), Credential.of("page", ["events"], "t-2")

@@ -17,7 +17,7 @@ def test_what_is_too_much_is_rested_for() -> None:
     """A thousand readers take 20 ms a round: the next one is an eighth of a second away, and not more."""
     allowance = Allowance(0.0)
     assert allowance.spend(0.020, 0.020) == pytest.approx((0.020 - 0.002) / SHARE)
-    assert Allowance(0.0).spend(5.0, 5.0) == 0.25
+    assert Allowance(0.0).spend(5.0, 5.0) == 0.5
 
 
 @given(st.lists(st.tuples(st.floats(0, 0.03), st.floats(0, 0.05)), min_size=1, max_size=200))

@@ -71,6 +71,24 @@ async def test_a_library_and_a_socket_get_the_same(tmp_path: Path) -> None:
         assert subjects(found) == ["a", "b", "c"] and {one["event"] for one in found} == {"bot.status"}
 
 
+async def test_who_keeps_up_gets_messages_of_every_length(tmp_path: Path) -> None:
+    """The three forms of a WebSocket message's length (RFC 6455, 5.2), and chunks of HTTP: the same JSON in both."""
+    async with (
+        running(tmp_path) as server,
+        reading(server) as events,
+        connect(socket_url(server.url), max_size=1 << 20) as socket,
+        connect(socket_url(server.url, "?format=text&types=bot.*&subject=bot-1")) as lines,
+    ):
+        await until(lambda: clients(server) == 3)
+        await asyncio.wait_for(lines.recv(), 10)  # where he is
+        for filler in (1, 1_000, 100_000):
+            await post_many(server, filler, filler + 1, filler=filler)
+            (found,) = await take(events, 1)
+            assert await told(socket) == found["data"] and len(found["data"]["data"]["message"]) == filler
+        line = await asyncio.wait_for(lines.recv(), 10)
+        assert isinstance(line, str) and len(line) < 126 and "[bot-1]" in line
+
+
 async def test_filters(tmp_path: Path) -> None:
     """By type, subject, vendor; as text."""
     async with running(tmp_path) as server:

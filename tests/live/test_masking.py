@@ -1,14 +1,17 @@
 """What is hidden from a reader: names of people, what was said; wherever the contract and the answers have them."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from receiver.delivery.pace import Pace
 from receiver.errors import ConfigError
 from receiver.events import (
     DATA_TYPES,
@@ -22,12 +25,19 @@ from receiver.events import (
     Segment,
     VendorBody,
 )
+from receiver.journal.base import EVENTS, MEDIA, QUARANTINE
+from receiver.journal.lane import LaneLimits
+from receiver.journal.sqlite import SqliteJournal
+from receiver.live.audio.feeds import Feeds, Seat
+from receiver.live.audio.listening import Gap, Listening, Wish
 from receiver.live.masking import HIDDEN, Mask
 from receiver.meetings.book import MeetingBook
 from receiver.settings import from_dict
 from tests.live.readers import reading
 from tests.live.test_access import bearer
 from tests.live.test_meetings import AT, DELIVERIES, deliver, get, known
+from tests.live_audio.chunks import BOT, decode
+from tests.live_audio.house import Bot
 from tests.support import running, settings_dict
 
 NAME, SAID = "Ada Lovelace", "the secret plan"
@@ -222,3 +232,31 @@ def test_a_meeting_is_masked_in_all_its_parts() -> None:
     assert NAME in repr(views) and SAID in repr(views)
     masked = repr([BOTH.apply(view) for view in views])
     assert NAME not in masked and SAID not in masked
+
+
+async def test_who_sees_no_names_asks_for_a_speaker_by_the_label_that_he_sees(tmp_path: Path) -> None:
+    """So the page shows him how loud each is; a name, which he does not know, is nobody: asking proves nothing."""
+    journal = SqliteJournal(tmp_path, dict.fromkeys((EVENTS, MEDIA, QUARANTINE), LaneLimits()))
+    feeds = Feeds(journal, decode, 0.2, Pace(lambda: journal.head))
+    bot = Bot(journal)
+    label = NAMES.apply(Person(name=NAME)).name
+    assert label is not None and label != NAME
+    heard: dict[str, bool] = {}
+
+    async def hear(seat: Seat, speaker: str) -> None:
+        loud = False
+        async for part in Listening(seat, Wish(speaker=speaker), 30.0, NAMES).sounds():
+            loud = loud or (not isinstance(part, Gap) and bool(part.any()))
+        heard[speaker] = loud
+
+    async with asyncio.TaskGroup() as tasks:
+        follower = tasks.create_task(feeds.run())
+        await bot.opens()
+        async with feeds.listen(BOT, 30) as seat, asyncio.TaskGroup() as listeners:
+            for speaker in (label, NAME):
+                listeners.create_task(hear(seat, speaker))
+            await bot.says(np.full((3200, 1), 5000, np.int16), speaker=NAME)
+            await bot.closes()
+        follower.cancel()
+    await journal.close()
+    assert heard == {label: True, NAME: False}

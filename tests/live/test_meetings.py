@@ -12,6 +12,7 @@ import webvtt
 
 from receiver.app import Receiver
 from receiver.events import FetchedArtifact, Segment
+from tests.live.readers import post
 from tests.live.test_access import OPERATOR, READER, bearer, guarded
 from tests.meetings.stories import event
 from tests.support import running, until
@@ -147,3 +148,12 @@ async def test_a_transcript_is_asked_for_as_it_was_made(tmp_path: Path) -> None:
             assert status == 200 and text in told
         assert json.loads((await get(server, f"{AT}/transcript.json?source=fetched"))[2])["made"] == "fetched"
         assert (await get(server, f"{AT}/transcript.txt?source=/meetstream/other&source=fetched"))[0] == 404
+
+
+async def test_what_was_answered_is_there_when_it_is_asked_for(tmp_path: Path) -> None:
+    """Events are folded together where they come fast; whoever asks does not get to see that."""
+    async with running(tmp_path) as server, aiohttp.ClientSession() as client:
+        for number in range(20):
+            await post(server, f"bot-{number}")
+            async with client.get(f"{server.url}/meetings/bot-{number}") as reply:
+                assert reply.status == 200, number

@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import takewhile
 from typing import NamedTuple
 
@@ -27,6 +27,10 @@ log = structlog.get_logger()
 #: of one bot's newest records, in memory: a second or two; what an event takes beside its sound
 _FEED_BYTES, _EVENT_BYTES = 256 << 10, 1500
 _RETRY_S = 1.0
+#: see ``Feeds._wait``
+_GATHER_S = 0.02
+#: a journal that cannot be read keeps a listener for so long
+_CURRENT_S = 1.0
 _NAME = "live audio"
 
 
@@ -47,12 +51,12 @@ class Feed:
     def __init__(self, feeds: "Feeds", subject: str) -> None:
         self.subject = subject
         self.listeners = 0
-        self.changed = asyncio.Event()
         #: what lies up to here is in the journal only
         self.floor = feeds.cursor
         self._feeds = feeds
         self._records: deque[tuple[Record, int]] = deque()
         self._bytes = 0
+        self._waiters: list[asyncio.Future[None]] = []
 
     @property
     def cursor(self) -> int:
@@ -90,19 +94,30 @@ class Feed:
 
     async def events(self, records: Sequence[Record]) -> list[Event]:
         """Their events, in order. What came from disk is decoded at the pace of all who catch up."""
-        await decode_all(records, self._feeds.decode, self._feeds.pace, _NAME)
+        if any(record.events is None for record in records):
+            await decode_all(records, self._feeds.decode, self._feeds.pace, _NAME)
         return [event for record in records for event in record.events or ()]
 
     async def wait(self, after: int, most_s: float) -> None:
         """Return when there may be something behind ``after``, and after ``most_s`` in any case."""
         if after < self.cursor:
             return
-        self.changed.clear()
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        self._waiters.append(waiter)
+        limit = loop.call_later(most_s, _release, waiter)
         try:
-            async with asyncio.timeout(most_s):
-                await self.changed.wait()
-        except TimeoutError:
-            return
+            await waiter
+        finally:
+            limit.cancel()
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+
+    def wake(self) -> None:
+        """Tell those who wait that there is something."""
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            _release(waiter)
 
 
 class Seat(NamedTuple):
@@ -126,6 +141,7 @@ class Feeds:
         self._resume_s = resume_s
         self._feeds: dict[str, Feed] = {}
         self._wanted = asyncio.Event()
+        self._stepped = asyncio.Event()
         self._running: set[asyncio.Timeout] = set()
         self._closed = False
 
@@ -155,6 +171,7 @@ class Feeds:
         try:
             async with limit, self._joined(subject) as feed:
                 self._running.add(limit)
+                await self._current()
                 begin, zero_ns = self.cursor, time.time_ns()
                 if not feed.known:
                     await self._begun(feed, wait_s)
@@ -190,6 +207,14 @@ class Feeds:
             if not feed.listeners:
                 self._feeds.pop(subject, None)
 
+    async def _current(self) -> None:
+        """Return when everything has been read that is in the journal now."""
+        upto = self.journal.visible(media=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CURRENT_S):
+                while self.cursor < upto:
+                    await self._stepped.wait()
+
     async def _begun(self, feed: Feed, wait_s: float) -> None:
         until_s = time.monotonic() + wait_s
         while not feed.known:
@@ -202,7 +227,7 @@ class Feeds:
 
     async def _step(self) -> None:
         media = bool(self._feeds)
-        records, upto = await self.journal.read(self.cursor, media=media, limit_bytes=READ_BYTES)
+        records, upto = await self.journal.read(self.cursor, media=media, limit_bytes=READ_BYTES, reader=_NAME)
         changed = set()
         for record in records:
             if record.channel != "audio" or not record.subject:
@@ -217,23 +242,22 @@ class Feeds:
                 changed.add(feed)
         if upto > self.cursor:
             self.cursor = upto
+            self._stepped.set()
+            self._stepped.clear()
             for feed in changed:
-                feed.changed.set()
+                feed.wake()
         else:
             await self._wait(media)
 
     async def _wait(self, media: bool) -> None:
-        """Wait for the journal; without listeners, for the first of them too."""
+        """Wait for the journal. Without listeners what comes in shorter intervals is read together: then only what was
+        opened and closed matters, and the first listener ends the wait."""
         self._wanted.clear()
-        if media or self._feeds:
-            await self.journal.wait(self.cursor, media=bool(self._feeds))
-            return
-        async with asyncio.TaskGroup() as group:
-            more = group.create_task(self.journal.wait(self.cursor, media=False))
-            listener = group.create_task(self._wanted.wait())
-            await asyncio.wait((more, listener), return_when=asyncio.FIRST_COMPLETED)
-            more.cancel()
-            listener.cancel()
+        if not self._feeds:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_GATHER_S):
+                    await self._wanted.wait()
+        await self.journal.wait(self.cursor, media=media and bool(self._feeds))
 
     def _note(self, record: Record) -> None:
         """A stream was opened or closed."""
@@ -258,6 +282,11 @@ class Feeds:
         for subject in list(self.lives)[:16]:
             if not self.is_known(subject):
                 del self.lives[subject]
+
+
+def _release(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def _is_of(record: Record, subject: str) -> bool:

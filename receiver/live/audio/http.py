@@ -18,10 +18,13 @@ from receiver.errors import Malformed, NotFound, Overloaded
 from receiver.events import format_time
 from receiver.live.audio.feeds import Feeds
 from receiver.live.audio.listening import Gap, Listening, Wish
+from receiver.live.masking import Mask
 
 log = structlog.get_logger()
 #: raises, or returns the response that is to be sent in place of the sound
 Allow = Callable[[web.Request, str], web.StreamResponse | None]
+#: what is hidden from who asks
+MaskOf = Callable[[web.Request], Mask | None]
 
 PREFIX = "/live/audio/"
 _CODEC_OF = {"wav": "pcm_s16le", "pcm": "pcm_s16le", "mulaw": "pcm_mulaw"}
@@ -77,8 +80,11 @@ class Request(msgspec.Struct, frozen=True):
         return self.wish.rate_hz * self.frame_ms // 1000
 
 
-def audio_routes(feeds: Callable[[], Feeds], allow: Allow, max_behind_s: float = 30.0) -> list[web.RouteDef]:
-    """The routes. A listener who is more than ``max_behind_s`` behind goes on with what is said now."""
+def audio_routes(
+    feeds: Callable[[], Feeds], allow: Allow, max_behind_s: float = 30.0, mask_of: MaskOf = lambda request: None
+) -> list[web.RouteDef]:
+    """The routes. A listener who is more than ``max_behind_s`` behind goes on with what is said now. Who sees no names
+    asks for a speaker by the label that he sees, and by no name."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         refusal = allow(request, "audio")
@@ -88,7 +94,7 @@ def audio_routes(feeds: Callable[[], Feeds], allow: Allow, max_behind_s: float =
         response: web.StreamResponse | None = None
         try:
             async with feeds().listen(asked.subject, asked.wait_s) as seat:
-                listening = Listening(seat, asked.wish, max_behind_s)
+                listening = Listening(seat, asked.wish, max_behind_s, mask_of(request))
                 if _is_upgrade(request):
                     response = socket = web.WebSocketResponse(max_msg_size=_MOST_MESSAGE_BYTES, compress=False)
                     await _serve_socket(request, asked, listening, seat.zero_ns, socket)

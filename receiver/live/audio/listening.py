@@ -9,8 +9,9 @@ import structlog
 from receiver.audio.mix import Mixer
 from receiver.audio.pcm import Samples
 from receiver.audio.timeline import Clock
-from receiver.events import StreamOpened
+from receiver.events import AudioChunk, Event, StreamOpened
 from receiver.live.audio.feeds import Seat
+from receiver.live.masking import Mask
 
 log = structlog.get_logger()
 #: longest wait before silence is told, and so the least that comes of it at once
@@ -39,7 +40,8 @@ class Listening:
     """``sounds`` gives samples and gaps in order, frame 0 is at the time of the seat. Whoever takes long is further
     behind; beyond ``max_behind_s``, or where the journal has let go of what he did not hear, he goes on with now."""
 
-    def __init__(self, seat: Seat, wish: Wish, max_behind_s: float) -> None:
+    def __init__(self, seat: Seat, wish: Wish, max_behind_s: float, mask: Mask | None = None) -> None:
+        """``mask``: what the listener does not see; a speaker is then known by the label that he sees."""
         self._feed = seat.feed
         self._begin = seat.begin
         self._max_behind_ns = int(max_behind_s * 1e9)
@@ -48,6 +50,7 @@ class Listening:
         #: a clock that nobody sets
         self._epoch_ns = time.time_ns() - time.monotonic_ns()
         self._refused = False
+        self._mask = mask if mask is not None and mask.names and wish.speaker else None
 
     async def sounds(self) -> AsyncIterator[Samples | Gap]:
         """Until the stream has ended for good."""
@@ -67,7 +70,7 @@ class Listening:
                         mixer.renew(event.source)
                     continue
                 try:
-                    mixer.push(event, self._now_ns())
+                    mixer.push(self._masked(event), self._now_ns())
                 except ValueError as problem:
                     if not self._refused:
                         self._refused = True
@@ -81,10 +84,19 @@ class Listening:
                 mixer.advance(self._now_ns())
             while len(samples := mixer.take(self._most_frames)):
                 yield samples
+                if len(samples) < self._most_frames:
+                    break
             if over:
                 return
             if cursor >= feed.cursor:
                 await feed.wait(cursor, _TICK_S)
+
+    def _masked(self, event: Event) -> Event:
+        data = event.data
+        if self._mask is None or not isinstance(data, AudioChunk) or data.speaker is None:
+            return event
+        shown = msgspec.structs.replace(data, speaker=self._mask.apply(data.speaker))
+        return msgspec.structs.replace(event, data=shown)
 
     def _now_ns(self) -> int:
         return self._epoch_ns + time.monotonic_ns()

@@ -1,5 +1,7 @@
 // Live sound, over the WebSocket at /live/audio: how loud it is, and a player. Nothing sounds before somebody asks.
 
+import { addressOf } from "./api.js";
+
 const LEVEL_RATE_HZ = 8_000;
 const PLAY_RATE_HZ = 16_000;
 const FRAME_MS = 100;
@@ -28,8 +30,7 @@ export class Ear {
   constructor(subject, { speaker = "", rateHz = LEVEL_RATE_HZ, onSound, onGap = () => {}, onState = () => {} }) {
     const query = new URLSearchParams({ rate: rateHz, frame_ms: FRAME_MS, wait: WAIT_S });
     if (speaker) query.set("speaker", speaker);
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
-    this.url = `${scheme}://${location.host}/live/audio/${encodeURIComponent(subject)}.pcm?${query}`;
+    this.url = addressOf(`live/audio/${encodeURIComponent(subject)}.pcm?${query}`, "ws");
     this.handlers = { onSound, onGap, onState };
     this.retryMs = FIRST_RETRY_MS;
     this.connect();

@@ -70,7 +70,7 @@ export class Events {
     const { types, query } = this.wish;
     const asked = new URLSearchParams(query);
     if (this.last) asked.set("after", this.last);
-    const source = new EventSource(`/live/events?${asked}`);
+    const source = new EventSource(`live/events?${asked}`);
     this.source = source;
     source.onopen = () => this.opened();
     source.onerror = () => this.failed(source);
@@ -106,7 +106,7 @@ export class Events {
   /** A browser does not say why it was refused: ask. */
   async retry() {
     try {
-      await get("/live/status");
+      await get("live/status");
     } catch (error) {
       if (error.status === 401 || error.status === 403) {
         this.wish = null;

@@ -1,6 +1,6 @@
 // Puts the parts together: who may look, what is looked at, and what is asked for how often.
 
-import { get, login, logout, Refusal } from "./api.js";
+import { addressOf, get, login, logout, Refusal } from "./api.js";
 import { announce, byId, setText, tell } from "./dom.js";
 import { Events, wish } from "./events.js";
 import { MeetingView } from "./meeting.js";
@@ -94,7 +94,7 @@ byId("logout").addEventListener("click", async () => {
 // ---- what is asked for
 
 async function listNow() {
-  const meetings = await get("/meetings?recent=50");
+  const meetings = await get("meetings?recent=50");
   list.show(meetings);
   tell(byId("banner"), scopes === null ? NO_EVENTS : "");
   const none = meetings.active.length + meetings.recent.length === 0 && !meetings.rebuilding;
@@ -110,7 +110,7 @@ function listSoon() {
 
 async function statusNow() {
   try {
-    const status = await get("/live/status");
+    const status = await get("live/status");
     scopes = status.scopes;
     byId("logout").hidden = status.by !== "session";
     showStatus(status);
@@ -124,8 +124,8 @@ async function statusNow() {
 
 /** What a newcomer can do: the next command, with this server's own address in it. */
 function showWelcome(endpoints) {
-  const path = endpoints.length ? `/${endpoints[0].vendor}/${endpoints[0].name}` : "/meetstream/default";
-  const url = location.origin + path;
+  const path = endpoints.length ? `${endpoints[0].vendor}/${endpoints[0].name}` : "meetstream/default";
+  const url = addressOf(path);
   setText(byId("simulate"), `receiver simulate meetstream --url ${url}`);
   const body = '{"event":"bot.inmeeting","bot_id":"bot-1","bot_status":"InMeeting","status_code":200}';
   setText(byId("deliver"), `curl ${url} -d '${body}'`);

@@ -91,7 +91,7 @@ export class MeetingView {
     while (this.meeting === meeting) {
       let retryMs = RETRY_MS;
       try {
-        if (!(await get("/meetings?recent=0")).rebuilding) {
+        if (!(await get("meetings?recent=0")).rebuilding) {
           const [details, transcript] = await Promise.all([
             get(meetingPath(meeting)), get(meetingPath(meeting, "/transcript.json")),
           ]);
