@@ -92,7 +92,7 @@ class Lane(Shelf):
         self._pending.append(record.seq)
         self._idle.clear()
         self._pending_bytes += len(record.payload)
-        self._memory.bytes += memory_bytes(record)
+        self._memory.put(memory_bytes(record))
         if not self._fresh:
             self._loop.call_soon(self._hand_over)
         self._fresh.append((record, future))

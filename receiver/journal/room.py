@@ -4,18 +4,21 @@ import asyncio
 import contextlib
 from collections import deque
 
-#: the memory that somebody who waited for room is taken to fill, and how soon the next are looked at
-_SHARE_BYTES = 256 << 10
+#: the memory that somebody who waited for room is taken to fill, before anything is known of it; how fast larger rows
+#: are forgotten; and how soon the next who wait are looked at
+_SHARE_BYTES, _KEEP = 256 << 10, 0.98
 _AGAIN_S = 0.02
 
 
 class Room:
-    """``wait`` before something is submitted. ``bytes`` is what is in there now: added and taken away by the owner,
-    who calls ``admit`` when it has become less. On the event loop."""
+    """``wait`` before something is submitted, ``put`` it in. ``bytes`` is what is in there now; the owner takes away
+    from it and calls ``admit`` then. On the event loop."""
 
     def __init__(self, most_bytes: int) -> None:
         self.bytes = 0
         self._most_bytes = most_bytes
+        #: about the largest of the last rows: what the next one may be
+        self._share_bytes = float(_SHARE_BYTES)
         #: in order of arrival
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._again: asyncio.TimerHandle | None = None
@@ -25,6 +28,11 @@ class Room:
     def free(self) -> bool:
         """Whether nobody has to wait."""
         return self.bytes <= self._most_bytes and not self._waiting
+
+    def put(self, size_bytes: int) -> None:
+        """Something comes in."""
+        self.bytes += size_bytes
+        self._share_bytes = max(size_bytes, self._share_bytes * _KEEP)
 
     async def wait(self) -> None:
         """Return when less than ``most_bytes`` are in there, in order of asking."""
@@ -48,7 +56,7 @@ class Room:
         turn out to have nothing to write hold nobody up, for the next are woken a moment later."""
         self._again = None
         left = self._most_bytes - self.bytes
-        room = max(1, left // _SHARE_BYTES) if left >= 0 else 0
+        room = max(1, int(left / self._share_bytes)) if left >= 0 else 0
         while self._waiting and room > 0:
             waiter = self._waiting.popleft()
             if not waiter.done():

@@ -10,14 +10,16 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
-from receiver.journal.row import encode_row
+from receiver.journal.row import Row, encode_row
 from receiver.record import Record
 
 SCHEMA = (
     "CREATE TABLE IF NOT EXISTS record"
     "(seq INTEGER PRIMARY KEY, key BLOB NOT NULL, meta BLOB NOT NULL, payload BLOB NOT NULL)"
 )
-_INSERT = "INSERT INTO record VALUES (?, ?, ?, ?)"
+#: rows of one statement: SQLite lets go of the interpreter once for each, and to get it back takes a switch interval
+_SIZES = (64, 16, 4, 1)
+_INSERTS = {size: "INSERT INTO record VALUES " + ", ".join(["(?, ?, ?, ?)"] * size) for size in _SIZES}  # noqa: S608
 #: KiB of pages in memory: rows go to the end and are not looked at again
 _CACHE = "PRAGMA cache_size = -256"
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_TOOBIG)
@@ -62,13 +64,20 @@ class Segment:
         rows = [encode_row(record) for record in records]
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            self._db.executemany(_INSERT, rows)
+            self._insert(rows)
             self._db.execute("COMMIT")
         except BaseException:
             self._rollback()
             raise
         # a WAL page is written anew by each commit that touches it: small commits fill the disk long before the rows do
         self.written_bytes = self._folded_bytes + self._wal.stat().st_size
+
+    def _insert(self, rows: list[Row]) -> None:
+        start = 0
+        for size in _SIZES:
+            while len(rows) - start >= size:
+                self._db.execute(_INSERTS[size], [column for row in rows[start : start + size] for column in row])
+                start += size
 
     def probe(self) -> None:
         """Commit and sync a page that means nothing: raises what a record would meet now."""
