@@ -3,7 +3,7 @@
 ``receiver schema`` is generated from these. May import the standard library, msgspec and the redaction rules.
 """
 
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -213,6 +213,17 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     time: str | None = None
 
 
+Said = TypeVar("Said", Segment, Message)
+
+
+def _clean_texts(said: list[Said] | None) -> list[Said] | None:
+    """What was said or written without secrets; the very same list where there were none."""
+    clean = [(one, redact_text(one.text)) for one in said or ()]
+    if all(text is one.text for one, text in clean):
+        return said
+    return [one if text is one.text else msgspec.structs.replace(one, text=text) for one, text in clean]
+
+
 class FetchedArtifact(Data, kw_only=True, omit_defaults=True):
     """``artifact.fetched``: what a vendor's REST API gave when it was asked. ``url`` is a secret.
 
@@ -239,9 +250,10 @@ class FetchedArtifact(Data, kw_only=True, omit_defaults=True):
 
     def without_secrets(self) -> "Data":
         clean, body = Data.without_secrets(self), redact(self.body)
-        if self.url is None and body is self.body:
+        segments, messages = _clean_texts(self.segments), _clean_texts(self.messages)
+        if self.url is None and body is self.body and segments is self.segments and messages is self.messages:
             return clean
-        return msgspec.structs.replace(clean, url=None, body=body)
+        return msgspec.structs.replace(clean, url=None, body=body, segments=segments, messages=messages)
 
 
 class DataDeleted(Data, kw_only=True, omit_defaults=True):

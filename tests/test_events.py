@@ -398,6 +398,8 @@ def test_artifact_url_is_a_secret_whatever_it_looks_like() -> None:
         ("meeting.ended", MeetingInfo(reason=SIGNED_URLS["Zoom"])),
         ("chat.message", ChatMessage(text=f"join at {SIGNED_URLS['Zoom, password']}")),
         ("control.message", ControlMessage(command="usermsg", text=f"sk-{CANARY}")),
+        ("artifact.fetched", FetchedArtifact(kind="chat", messages=[Message(text="Hi"), Message(text=f"sk-{CANARY}")])),
+        ("artifact.fetched", FetchedArtifact(kind="transcript", segments=[Segment(text=f"sk-{CANARY}")])),
     ],
 )
 def test_texts_lose_their_secrets(type_: str, data: Data) -> None:
