@@ -185,10 +185,11 @@ def parse_time(text: str) -> int | None:
     """Nanoseconds since the epoch of an ISO 8601 text; without a zone it is UTC; ``None`` where it is no time."""
     try:
         moment = datetime.fromisoformat(text.strip())
-        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        passed = moment - (_EPOCH if moment.tzinfo is None else _EPOCH_UTC)
     except (ValueError, OverflowError):
         return None
-    return ((moment.replace(tzinfo=None) - _EPOCH) // timedelta(microseconds=1)) * 1000
+    time_ns = ((passed.days * 86400 + passed.seconds) * 10**6 + passed.microseconds) * 1000
+    return time_ns if _FIRST_NS <= time_ns <= _LAST_NS else None
 
 
 def format_sequence(sequence: int) -> str:
@@ -217,6 +218,7 @@ def media_attributes(kind: type[Data]) -> dict[str, tuple[str, str]]:
 
 
 _EPOCH = datetime(1970, 1, 1)  # naive on purpose: all arithmetic here is UTC
+_EPOCH_UTC = _EPOCH.replace(tzinfo=UTC)
 _FIRST_NS = (datetime.min - _EPOCH) // timedelta(seconds=1) * 10**9
 _LAST_NS = (datetime.max - _EPOCH) // timedelta(seconds=1) * 10**9 + 999_999_999
 #: printable ASCII but the double quote and the percent sign; letters, digits and ``_.-~`` are safe in any case

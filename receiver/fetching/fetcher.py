@@ -250,7 +250,10 @@ class Fetcher:
             wait_s = self._pacing.backoff.wait_s(job.tries, random.random(), asked_s)  # noqa: S311 - jitter
             wait_s = min(wait_s, last_s)
             self.book.retries += 1
-            log.info("fetch.retry", endpoint=self._source, kind=job.kind, tried=job.tries, wait_s=round(wait_s, 1))
+            log.info(
+                "fetch.retry", endpoint=self._source, kind=job.kind, tried=job.tries, wait_s=round(wait_s, 1),
+                error=_told(error),
+            )  # fmt: skip
             self.plan.retry(job, now_s + wait_s)
 
     async def _give_up(self, job: Job, error: Exception) -> None:

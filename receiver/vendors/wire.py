@@ -5,6 +5,7 @@ Errors name a field path or a byte, never a payload. Nothing here knows a partic
 
 import hashlib
 import re
+from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import msgspec
@@ -54,7 +55,12 @@ def _read(payload: bytes) -> Any:
 
 
 def typed(value: dict[str, Any], shape: type[T], at: str = "$") -> T:
-    """The object at path ``at`` as a struct: known keys typed, others ignored. Raises ``Malformed``."""
+    """The object at path ``at`` as a struct: known keys typed, others and nulls ignored. Raises ``Malformed``."""
+    if None not in value.values():
+        try:
+            return msgspec.convert(value, shape)
+        except (msgspec.ValidationError, RecursionError):
+            pass  # once more, for an error with its path
     return typed_layers([(at, value)], shape)
 
 
@@ -85,7 +91,7 @@ def require_shallow(value: Any, at: str = "$") -> None:
     """Raise ``Malformed`` where free-form JSON is nested deeper than ``MAX_DEPTH``; needs no stack itself."""
     level = [value]
     for _ in range(MAX_DEPTH):
-        level = [child for node in level for child in _children(node)]
+        level = [child for node in level for child in _children(node) if isinstance(child, (dict, list))]
         if not level:
             return
     raise Malformed(f"JSON is nested deeper than {MAX_DEPTH} levels", at)
@@ -153,10 +159,10 @@ class Delivery(msgspec.Struct):
         )
 
 
-def _children(node: Any) -> list[Any]:
+def _children(node: Any) -> Iterable[Any]:
     if isinstance(node, dict):
-        return list(node.values())
-    return node if isinstance(node, list) else []
+        return node.values()
+    return node if isinstance(node, list) else ()
 
 
 def _reason_and_path(error: msgspec.DecodeError) -> tuple[str, str]:
