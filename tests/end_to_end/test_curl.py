@@ -12,9 +12,10 @@ from typing import Any
 import aiohttp
 
 from tests.end_to_end.process import read_events, serving
+from tests.vendors.samples import is_reply
 
 SAMPLES = Path(__file__).parent.parent / "samples" / "meetstream"
-BODIES = sorted(path.parent for path in SAMPLES.glob("*/body.bin"))
+BODIES = sorted(path.parent for path in SAMPLES.glob("*/body.bin") if not is_reply(path.parent))
 ENDPOINTS = {f"s{number:03d}": folder for number, folder in enumerate(BODIES)}
 FILE_SINK = '[sinks.file]\ntype = "file"\n'
 #: what ``curl --data-binary @body.json`` says it is
