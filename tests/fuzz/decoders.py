@@ -12,6 +12,7 @@ from receiver.journal.row import decode_row, encode_row
 from receiver.record import Decoded, Record, pack_frames, unpack_frames
 from receiver.vendors import VENDORS, decode_record, vendor_named
 from receiver.vendors.base import Session
+from receiver.vendors.replies import Seen, reply_record
 from tests.fuzz.promises import (
     CANARY,
     NOW_NS,
@@ -79,6 +80,20 @@ def vendors(data: bytes) -> None:
         told = outcome(lambda shown=shown: vendor_named(vendor).verify(shown, data[1:], secrets=secrets, now_s=None))
         assert told == "unsigned" or (told != "valid" and told.startswith(("BadSignature", "Unauthorized"))), told
     vendor_named(vendor).is_ping(data[1:])
+
+
+def replies(data: bytes) -> None:
+    """A byte that chooses a vendor, a line that names a call, then the answer: as it is, and as a record to compare
+    with where nothing, or something, was seen."""
+    vendor = VENDORS[data[0] % len(VENDORS)].NAME if data else VENDORS[0].NAME
+    call, _, answer = data[1:].partition(b"\n")
+    for seen in (None, Seen(), Seen(statuses=frozenset({"recording"}), joined=frozenset({"Ada"}))):
+        check_record(
+            lambda seen=seen: reply_record(  # type: ignore[misc]
+                vendor, "default", call.decode("latin-1"), answer, subject="hint", content_type="", now_ns=NOW_NS,
+                seen=seen,
+            )
+        )  # fmt: skip
 
 
 def text(data: bytes) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from receiver.journal.row import encode_row
 from receiver.record import pack_frames
-from receiver.vendors import vendor_named
+from receiver.vendors import VENDORS, vendor_named
 from tests.fuzz import decoders, disk, edges, outward
 from tests.fuzz.http import http
 from tests.fuzz.promises import NOW_NS, record_of
@@ -24,7 +24,7 @@ TARGETS: dict[str, Callable[[bytes], None]] = {
     check.__name__: check
     for check in (
         decoders.body, decoders.text, decoders.frame, decoders.socket, decoders.snapshot, decoders.frames, decoders.row,
-        decoders.vendors,
+        decoders.vendors, decoders.replies,
         edges.verify, edges.guard, edges.config, edges.redaction, edges.times, edges.command, edges.filename,
         outward.webhook, outward.names, outward.templates, disk.segment, disk.state, http,
     )
@@ -50,6 +50,16 @@ def _of_vendors() -> list[bytes]:
         for path in sorted((SAMPLES.parent / vendor).glob("*/*")):
             if path.name.startswith(("body", "message")) and path.stat().st_size <= 4096:
                 found.append(bytes((number,)) + path.read_bytes())
+    return found
+
+
+def _of_replies() -> list[bytes]:
+    found = []
+    for number, vendor in enumerate(VENDORS):
+        for path in sorted((SAMPLES.parent / vendor.NAME).glob("*/call.txt")):
+            answer = (path.parent / "body.bin").read_bytes()
+            if len(answer) <= 4096:
+                found.append(bytes((number,)) + path.read_bytes().strip() + b"\n" + answer)
     return found
 
 
@@ -172,6 +182,7 @@ _MADE: dict[str, Callable[[], list[bytes]]] = {
     "frames": lambda: [pack_frames((NOW_NS + n, one[:200]) for n in range(3)) for one in _frames()],
     "row": _rows,
     "vendors": _of_vendors,
+    "replies": _of_replies,
     "verify": lambda: [b"sha256=" + b"0" * 64 + b"\n2026-09-01T12:00:00Z\n{}", b"\n\n", b"0" * 64 + b"\nnever\nx"],
     "guard": lambda: [b"/tok-4711/audio/bot-1\n\n", b"/a%2Fb\ntok-4711\nBearer tok-4711", b"/%74ok-4711\n\nbearer x"],
     "config": _configs,
