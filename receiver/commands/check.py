@@ -19,8 +19,9 @@ from receiver.commands.urls import UNSIGNED_BOTS
 from receiver.errors import BadSignature, ConfigError, Unauthorized
 from receiver.plugins import check_vendors, make_sinks
 from receiver.redaction import redact_text
+from receiver.rest import APIS
 from receiver.secretfiles import read_runtime
-from receiver.settings import Endpoint, LogSettings, Settings, is_loopback, load
+from receiver.settings import Account, Endpoint, LogSettings, Settings, is_loopback, load
 from receiver.telemetry import log as logs
 from receiver.vendors.base import Scheme
 from sinks.base import Sink
@@ -92,6 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _findings(settings: Settings, sinks: dict[str, Sink]) -> Iterator[Finding]:
     yield from (_check_endpoint(one) for one in settings.endpoints)
+    yield from (_check_account(one) for one in settings.accounts)
     yield _check_readers(settings)
     if settings.server.tls_cert_file:
         yield _check_tls(settings)
@@ -126,6 +128,22 @@ def _is_key(scheme: Scheme, secret: str) -> bool:
     except BadSignature:
         return False
     return True
+
+
+def _check_account(one: Account) -> Finding:
+    """What is asked of a vendor by itself; nothing is sent."""
+    what = f"accounts.{one.vendor}.{one.name}"
+    api = APIS.get(one.vendor)
+    if api is None:
+        return Finding("bad", what, f"found no client for {one.vendor}, allowed {', '.join(APIS)}", config=True)
+    if unknown := [kind for kind in one.fetch if kind not in api.KINDS]:
+        text = f"found {', '.join(unknown)}, allowed for {one.vendor} {', '.join(api.KINDS)}"
+        return Finding("bad", f"{what}.fetch", text, config=True)
+    if one.reconcile and not api.RECONCILES:
+        return Finding("bad", f"{what}.reconcile", "found true, allowed false: the vendor keeps no record", config=True)
+    asked = [f"fetches {', '.join(one.fetch)}"] if one.fetch else []
+    asked += ["compares with the vendor's record"] if one.reconcile else []
+    return Finding("ok", what, " and ".join(asked) or "for commands only: nothing is fetched by itself")
 
 
 def _check_readers(settings: Settings) -> Finding:

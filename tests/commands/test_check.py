@@ -229,3 +229,37 @@ def test_a_secret_that_its_scheme_cannot_use_is_78(check: Check, monkeypatch: py
     )
     assert status == 78 and bad[0].startswith("bad  endpoints.meemo.a.secret_env: found 1 secret that its scheme can")
     assert "no/base64" not in bad[0]
+
+
+ACCOUNT = """
+[endpoints.meetstream.default]
+token = "auto"
+[accounts.meetstream.default]
+key_env = "MEETSTREAM_API_KEY"
+"""
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        ("", "ok   accounts.meetstream.default: for commands only: nothing is fetched by itself"),
+        (
+            'fetch = ["transcript", "chat"]\nreconcile = true\n',
+            "ok   accounts.meetstream.default: fetches transcript, chat and compares with the vendor's record",
+        ),
+    ],
+)
+def test_it_tells_what_is_fetched(check: Check, monkeypatch: pytest.MonkeyPatch, keys: str, line: str) -> None:
+    """Without asking the vendor anything."""
+    monkeypatch.setenv("MEETSTREAM_API_KEY", "key-4711")
+    status, good, bad = check(ACCOUNT + keys)
+    assert status == 0 and line in good and "key-4711" not in "".join(good + bad)
+
+
+def test_a_kind_that_the_vendor_does_not_have_is_78(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would never come."""
+    monkeypatch.setenv("MEETSTREAM_API_KEY", "key-4711")
+    account = ACCOUNT.replace("meetstream", "waterai") + 'fetch = ["transcript", "recording"]\n'
+    status, _, bad = check(account)
+    assert status == 78
+    assert "bad  accounts.waterai.default.fetch: found recording, allowed for waterai transcript, detail" in bad
