@@ -28,7 +28,15 @@ from sinks import SINKS
 CONFIG = Path(__file__).parent.parent / "config"
 REFERENCE = (CONFIG / "receiver.toml").read_text()
 EXAMPLES = sorted([*(CONFIG / "examples").glob("*.toml"), *(CONFIG / "deploy").glob("*.toml")])
-ENVIRON = {"KAFKA_PASSWORD": "pass-4711", "PIPELINE_SECRET": "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz"}
+ENVIRON = {
+    "KAFKA_PASSWORD": "pass-4711",
+    "PIPELINE_SECRET": "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIz",
+    "MEETSTREAM_API_KEY": "key-4711",
+    "MEEMO_CLIENT_SECRET": "key-4712",
+    "MEEMO_WEBHOOK_SECRET": "whsec_4713",
+    "REALTIMEKIT_API_TOKEN": "token-4711",
+    "WEEKLY_AGENT_TOKEN": "token-4712",
+}
 #: a "#" without a space behind it: a line of a section that is off
 OFF = re.compile(r"^#(?=[\[\w\"])", re.MULTILINE)
 LANES = ("events", "media", "quarantine")
