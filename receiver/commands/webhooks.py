@@ -26,7 +26,7 @@ _EPILOG = """\
 examples:
   receiver webhooks register --vendor realtimekit --public-url https://hooks.example.org
   receiver webhooks register --vendor daily --event meeting.ended --event recording.ready-to-download
-  receiver webhooks register --vendor meemo --set organization_id=7
+  receiver webhooks register --vendor meemo --set organization_ids=7
   receiver webhooks list --vendor realtimekit
   receiver webhooks remove 0f6a --vendor realtimekit
 

@@ -298,7 +298,7 @@ async def test_webhooks() -> None:
         assert len({one.secret for one in made}) == 2 and made[0].secret.startswith("whsec_")
         assert len(made[0].events) == 5
         (other,) = await api.register(
-            Wiring(callback="https://example.com/h"), ("meeting.created",), {"organization_ids": "2"}
+            Wiring(callback="https://example.com/h"), ("meeting.created",), {"organization_ids": 2}
         )
         assert other.events == ("meeting.created",) and other.facts == {"organization": "2"}
         assert [one.secret for one in await api.webhooks()] == [one.secret for one in (*made, other)]

@@ -100,11 +100,11 @@ class MeemoApi(MeemoCalls):
         return list(found.values())
 
     async def register(self, wiring: Wiring, events: tuple[str, ...], extra: Mapping[str, Any]) -> list[Webhook]:
-        """One webhook, with a secret of its own, for each of ``extra``'s ``organization_ids`` (a list, or text with
+        """One webhook, with a secret of its own, for each of ``extra``'s ``organization_ids`` (a list, one, or text with
         commas; default: all that there are). ``description`` may be given, too."""
         given = dict(extra)
-        if isinstance(given.get("organization_ids"), str):
-            given["organization_ids"] = [part.strip() for part in given["organization_ids"].split(",")]
+        if isinstance(named := given.get("organization_ids"), (str, int)):
+            given["organization_ids"] = [part.strip() for part in str(named).split(",")]
         try:
             wanted = msgspec.convert(given, _Wanted, strict=False)
         except msgspec.ValidationError as error:
