@@ -100,7 +100,7 @@ class MeemoApi(MeemoCalls):
         return list(found.values())
 
     async def register(self, wiring: Wiring, events: tuple[str, ...], extra: Mapping[str, Any]) -> list[Webhook]:
-        """One webhook, with a secret of its own, for each of ``extra``'s ``organization_ids`` (a list, one, or text with
+        """One webhook, with a secret of its own, for each of ``organization_ids`` (a list, one, or text with
         commas; default: all that there are). ``description`` may be given, too."""
         given = dict(extra)
         if isinstance(named := given.get("organization_ids"), (str, int)):
