@@ -30,6 +30,8 @@ from receiver.vendors import vendor_named
 log = structlog.get_logger()
 #: longest head and body together
 MOST_BYTES = 64 << 10
+#: longest head and most headers: aiohttp refuses a line or a number of them beyond about that
+_MOST_HEAD_BYTES, _MOST_HEADERS = 8000, 100
 #: what a connection sends when it sends a delivery in the plainest form. A target with an empty or dotted segment, and
 #: values with control characters or a continued line, are none of it
 _HEAD = re.compile(
@@ -44,7 +46,7 @@ _ODD = frozenset({
 })  # fmt: skip
 _KEEP_ALIVE = (b"keep-alive", b"Keep-Alive")
 _MOST_NAMES, _MOST_TARGETS = 1024, 4096
-_LONGEST_NAME = 128
+_LONGEST_NAME, _LONGEST_TARGET = 128, 512
 
 
 class Waits(Protocol):
@@ -79,6 +81,8 @@ class Lean:
         """``leaving``: whether answers are the last of their connection, which is not told here."""
         self._deliveries = deliveries
         self._leaving = leaving
+        #: deliveries that went this way
+        self.taken = 0
         self._names: dict[bytes, Name] = {}
         self._targets: dict[tuple[bytes, str | None], Target] = {}
         self._generation = -1
@@ -119,7 +123,9 @@ class Lean:
                 kept.append((name.lower, text))
         start = head.end()
         end = start + length
-        if length <= 0 or host != 0 or end > MOST_BYTES:
+        if length <= 0 or host != 0 or end > MOST_BYTES or length > self._deliveries.max_body_bytes:
+            return 0
+        if start > _MOST_HEAD_BYTES or len(shown) > _MOST_HEADERS:
             return 0
         target = self._target(head[1], authorization)
         if target is None or length <= vendor_named(target.endpoint.vendor).PING_BYTES:
@@ -156,6 +162,7 @@ class Lean:
             return False
         book.received += 1
         book.bytes += len(body)
+        self.taken += 1
         begun.safe.add_done_callback(partial(self._end, begun, hold, waits))
         return True
 
@@ -204,7 +211,7 @@ class Lean:
             return None
         if target.endpoint.scheme is not None or not (target.authorized or target.endpoint.signed):
             return None
-        if target.authorized:
+        if target.authorized and len(raw) + len(authorization or "") <= _LONGEST_TARGET:
             if len(self._targets) >= _MOST_TARGETS:
                 self._targets.clear()
             self._targets[key] = target
