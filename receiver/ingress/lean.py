@@ -44,6 +44,10 @@ _ODD = frozenset({
     "transfer-encoding", "content-encoding", "expect", "upgrade", "te", "trailer", "connection", "proxy-connection",
     "keep-alive", "http2-settings",
 })  # fmt: skip
+#: aiohttp refuses a head in which one of these stands twice
+_SINGLE = frozenset({
+    "content-location", "content-range", "content-type", "etag", "max-forwards", "server", "user-agent",
+})  # fmt: skip
 _KEEP_ALIVE = (b"keep-alive", b"Keep-Alive")
 _MOST_NAMES, _MOST_TARGETS = 1024, 4096
 _LONGEST_NAME, _LONGEST_TARGET = 128, 512
@@ -70,6 +74,7 @@ class Name:
             else "host" if lower == "host"
             else "authorization" if lower == "authorization"
             else "odd" if lower in _ODD
+            else "single" if lower in _SINGLE
             else ""
         )  # fmt: skip
 
@@ -99,13 +104,18 @@ class Lean:
         authorization: str | None = None
         kept: list[tuple[str, str]] = []
         shown: list[tuple[str, str]] = []
+        singles: list[str] = []
         names = self._names
         for line in head[2].split(b"\r\n")[:-1]:
             raw, _, value = line.partition(b":")
             name = names.get(raw) or self._learn(raw)
             value = value.strip(b" \t")
             if name.role:
-                if name.role == "length":
+                if name.role == "single":
+                    if name.lower in singles:
+                        return 0
+                    singles.append(name.lower)
+                elif name.role == "length":
                     if length >= 0 or not _DIGITS.fullmatch(value):
                         return 0
                     length = int(value)

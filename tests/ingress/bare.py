@@ -6,10 +6,8 @@ import re
 
 from receiver.app import Receiver
 from receiver.ingress.lean import Lean
-from tests.ingress.hostile import answer, wire
-from tests.support import JOINING
-
-LAST = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+from tests.ingress.hostile import wire
+from tests.support import DEADLINE_S, JOINING
 
 
 def body(number: int = 0, *, pad: int = 0) -> bytes:
@@ -39,14 +37,32 @@ def undated(data: bytes) -> bytes:
     return re.sub(rb"Date: [^\r]+\r\n", b"", data)
 
 
-async def exchange(server: Receiver, *pieces: bytes) -> bytes:
-    """All that is answered to ``pieces``, each of them sent by itself; the last one ends the connection."""
+async def one_answer(reader: asyncio.StreamReader) -> bytes:
+    """The next answer, with those that only say "go on" in front of it; empty at the end of a connection."""
+    got = b""
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                got += head
+                length = re.search(rb"(?i)content-length: (\d+)", head)
+                if not head.startswith(b"HTTP/1.1 100 "):
+                    return got + await reader.readexactly(int(length[1]) if length else 0)
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return got
+
+
+async def exchange(server: Receiver, requests: list[list[bytes]]) -> list[bytes]:
+    """What is answered to requests on one connection, each sent in its pieces behind the answer to the one before."""
+    answers: list[bytes] = []
     reader, writer = await wire(server.url)
     try:
-        for piece in pieces:
-            writer.write(piece)
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-        return await answer(reader)
+        for pieces in requests:
+            for piece in pieces:
+                writer.write(piece)
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            answers.append(undated(await one_answer(reader)))
+        return answers
     finally:
         writer.transport.abort()
