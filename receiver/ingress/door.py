@@ -30,8 +30,8 @@ class Door(asyncio.Protocol):
     """aiohttp's protocol is made only for one that gets in, and only once it is needed."""
 
     __slots__ = (
-        "_answered", "_choked", "_doors", "_ending", "_eof", "_head_bytes", "_held", "_inner", "_last_s", "_late", "_loop",
-        "_paused", "_server", "_wire", "busy", "on_data",
+        "_answered", "_choked", "_doors", "_ending", "_eof", "_head_bytes", "_held", "_inner", "_last_s", "_late",
+        "_loop", "_paused", "_server", "_wire", "busy", "on_data",
     )  # fmt: skip
 
     def __init__(self, doors: "Doors", server: web.Server) -> None:
@@ -82,9 +82,7 @@ class Door(asyncio.Protocol):
         if self._wire is None or self._wire.get_extra_info("sslcontext") is not None:
             return False  # TLS ends both ways at once
         self._ending = self._eof = True
-        if not self.busy and self._held and not self._choked:
-            self._pass_on(self._held)
-        return self.busy or bool(self._held)  # it may wait for its answer
+        return self.busy or (self._choked and bool(self._held))  # answers are to come; a part of a request gets none
 
     def pause_writing(self) -> None:
         self._choked = True
@@ -159,7 +157,10 @@ class Door(asyncio.Protocol):
             self._doors.sweep()
             if len(data) > taken:
                 self._hold(data[taken:])
-        elif taken < 0 and not self._eof:
+        elif taken < 0 and self._eof:
+            if self._wire is not None:
+                self._wire.close()
+        elif taken < 0:
             self._held = data
             self._doors.head_seen(self)
             if self._late is None:

@@ -121,7 +121,10 @@ CASES: dict[str, tuple[bytes, int, bool]] = {
     "token and signature": (post(B, signed(B), target=b"/meetstream/both/tok-4711"), 200, True),
     "signature in place of a token": (post(B, signed(B), target=b"/meetstream/both"), 200, True),
     "longest": (post(body(2, pad=39_000)), 200, True),
-    "daily": (post(b'{"type":"meeting.started","id":"%s"}' % (b"i" * 64), target=b"/daily/default/tok-4711"), 200, True),
+    "daily": (
+        post(b'{"type":"meeting.started","id":"%s"}' % (b"i" * 64), target=b"/daily/default/tok-4711"),
+        200, True,
+    ),
     "daily's trial": (post(b'{"test":"test"}', target=b"/daily/default/tok-4711"), 200, False),
     "too large": (post(body(2, pad=40_000), b"Connection: close"), 413, False),
     "wrong token": (post(B, target=b"/meetstream/token/tok-4712"), 401, False),
@@ -175,7 +178,8 @@ def test_each_form_has_its_way_and_one_answer(pair: Pair, name: str) -> None:
 _TARGETS = st.sampled_from([
     PLAIN, PLAIN + b"/bot/audio", PLAIN + b"/%2F%41?x", b"/meetstream/token/tok-4711", b"/meetstream/token",
     b"/meetstream/both?key=tok-4711", b"/meetstream/signed", b"/meetstream", b"/", b"*", b"/meetstream//default",
-    b"/meetstream/default/./a", b"/meetstream/%64efault", b"/healthz", b"/api/send", PLAIN + b"?a?b/c#d", PLAIN + b"/{}",
+    b"/meetstream/default/./a", b"/meetstream/%64efault", b"/healthz", b"/api/send", PLAIN + b"?a?b/c#d",
+    PLAIN + b"/{}",
 ])  # fmt: skip
 _HEADERS = st.lists(
     st.sampled_from([
