@@ -30,8 +30,8 @@ class Door(asyncio.Protocol):
     """aiohttp's protocol is made only for one that gets in, and only once it is needed."""
 
     __slots__ = (
-        "_answered", "_choked", "_doors", "_ending", "_head_bytes", "_held", "_inner", "_last_s", "_late", "_loop",
-        "_paused", "_server", "_wire", "busy", "on_data",
+        "_answered", "_choked", "_doors", "_ending", "_eof", "_head_bytes", "_held", "_inner", "_last_s", "_late",
+        "_loop", "_paused", "_server", "_wire", "busy", "on_data",
     )  # fmt: skip
 
     def __init__(self, doors: "Doors", server: web.Server) -> None:
@@ -45,7 +45,7 @@ class Door(asyncio.Protocol):
         self.busy = False
         self._held = b""
         self._late: asyncio.TimerHandle | None = None
-        self._choked = self._ending = self._paused = False
+        self._choked = self._ending = self._eof = self._paused = False
         self._answered: asyncio.Future[None] | None = None
         #: when the last answer was sent; a connection that has had none has the time for a head
         self._last_s = float("inf")
@@ -79,8 +79,10 @@ class Door(asyncio.Protocol):
     def eof_received(self) -> bool | None:
         if self._inner is not None:
             return self._inner.eof_received()
-        self._ending = True
-        return self.busy  # it may wait for its answer
+        if self._wire is None or self._wire.get_extra_info("sslcontext") is not None:
+            return False  # TLS ends both ways at once
+        self._ending = self._eof = True
+        return self.busy or (self._choked and bool(self._held))  # answers are to come; a part of a request gets none
 
     def pause_writing(self) -> None:
         self._choked = True
@@ -137,8 +139,12 @@ class Door(asyncio.Protocol):
         return self._answered
 
     def close_if_idle(self, before_s: float) -> None:
-        """Close it if it has delivered and said nothing since ``before_s``."""
-        if not self.busy and not self._held and self._last_s < before_s and self._wire is not None:
+        """Close it if it has delivered and said nothing, or read no answer, since ``before_s``."""
+        if self.busy or self._last_s >= before_s or self._wire is None:
+            return
+        if self._choked:
+            self._wire.abort()
+        elif not self._held:
             self._wire.close()
 
     def _take(self, data: bytes) -> None:
@@ -151,8 +157,12 @@ class Door(asyncio.Protocol):
             self._doors.sweep()
             if len(data) > taken:
                 self._hold(data[taken:])
+        elif taken < 0 and self._eof:
+            if self._wire is not None:
+                self._wire.close()
         elif taken < 0:
             self._held = data
+            self._doors.head_seen(self)
             if self._late is None:
                 self._late = self._loop.call_later(_WHOLE_S, self._too_late)
         else:
@@ -193,12 +203,19 @@ class Door(asyncio.Protocol):
             return
         self._stop_waiting()
         self._held = b""
+        if self._paused:  # from here on aiohttp says when to read
+            self._paused = False
+            wire.resume_reading()
         self._doors.own.discard(self)
         self._inner = inner = self._server()
         inner.connection_made(wire)
+        if self._choked:
+            inner.pause_writing()
         self._doors.hand_over(self, inner, wire)
         if data:
             self._to_aiohttp(inner, data)
+        if self._eof:
+            wire.close()
 
     def _to_aiohttp(self, inner: asyncio.Protocol, data: bytes) -> None:
         inner.data_received(data)

@@ -43,7 +43,7 @@ class Deliveries:
         #: may be replaced at any time: a delivery asks for it when it is complete
         self.intake = intake
         self._ledger = ledger
-        self._max_body_bytes = server.max_body_bytes
+        self.max_body_bytes = server.max_body_bytes
         self._timeout_s = server.request_timeout_s
         self._wait_s = min(_MOST_WAIT_S, server.request_timeout_s)
         self.budget = Budget(server.max_inflight_bytes, self._wait_s)
@@ -72,9 +72,9 @@ class Deliveries:
         )
         if not self._may_ping(target, request):
             self._require(target, request)
-        if (request.content_length or 0) > self._max_body_bytes:
+        if (request.content_length or 0) > self.max_body_bytes:
             self._count_refused(target)
-            raise TooLarge(f"the body is larger than the limit of {self._max_body_bytes} bytes (server.max_body_bytes)")
+            raise TooLarge(f"the body is larger than the limit of {self.max_body_bytes} bytes (server.max_body_bytes)")
         return target
 
     async def handle(self, request: web.BaseRequest) -> web.Response:
@@ -131,10 +131,10 @@ class Deliveries:
         """The body, inflated; or as it was sent, and why it does not inflate."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                body = await read_body(request, hold, self._max_body_bytes)
+                body = await read_body(request, hold, self.max_body_bytes)
                 try:
                     encoding = request.headers.get("Content-Encoding", "").strip().lower()
-                    return await inflate(body, encoding, hold, self._max_body_bytes), ""
+                    return await inflate(body, encoding, hold, self.max_body_bytes), ""
                 except Malformed as problem:
                     return body, str(problem)
         except TooLarge:

@@ -30,6 +30,8 @@ from receiver.vendors import vendor_named
 log = structlog.get_logger()
 #: longest head and body together
 MOST_BYTES = 64 << 10
+#: longest head and most headers: aiohttp refuses a line or a number of them beyond about that
+_MOST_HEAD_BYTES, _MOST_HEADERS = 8000, 100
 #: what a connection sends when it sends a delivery in the plainest form. A target with an empty or dotted segment, and
 #: values with control characters or a continued line, are none of it
 _HEAD = re.compile(
@@ -42,9 +44,13 @@ _ODD = frozenset({
     "transfer-encoding", "content-encoding", "expect", "upgrade", "te", "trailer", "connection", "proxy-connection",
     "keep-alive", "http2-settings",
 })  # fmt: skip
+#: aiohttp refuses a head in which one of these stands twice
+_SINGLE = frozenset({
+    "content-location", "content-range", "content-type", "etag", "max-forwards", "server", "user-agent",
+})  # fmt: skip
 _KEEP_ALIVE = (b"keep-alive", b"Keep-Alive")
 _MOST_NAMES, _MOST_TARGETS = 1024, 4096
-_LONGEST_NAME = 128
+_LONGEST_NAME, _LONGEST_TARGET = 128, 512
 
 
 class Waits(Protocol):
@@ -68,6 +74,7 @@ class Name:
             else "host" if lower == "host"
             else "authorization" if lower == "authorization"
             else "odd" if lower in _ODD
+            else "single" if lower in _SINGLE
             else ""
         )  # fmt: skip
 
@@ -79,6 +86,8 @@ class Lean:
         """``leaving``: whether answers are the last of their connection, which is not told here."""
         self._deliveries = deliveries
         self._leaving = leaving
+        #: deliveries that went this way
+        self.taken = 0
         self._names: dict[bytes, Name] = {}
         self._targets: dict[tuple[bytes, str | None], Target] = {}
         self._generation = -1
@@ -95,13 +104,18 @@ class Lean:
         authorization: str | None = None
         kept: list[tuple[str, str]] = []
         shown: list[tuple[str, str]] = []
+        singles: list[str] = []
         names = self._names
         for line in head[2].split(b"\r\n")[:-1]:
             raw, _, value = line.partition(b":")
             name = names.get(raw) or self._learn(raw)
             value = value.strip(b" \t")
             if name.role:
-                if name.role == "length":
+                if name.role == "single":
+                    if name.lower in singles:
+                        return 0
+                    singles.append(name.lower)
+                elif name.role == "length":
                     if length >= 0 or not _DIGITS.fullmatch(value):
                         return 0
                     length = int(value)
@@ -119,7 +133,9 @@ class Lean:
                 kept.append((name.lower, text))
         start = head.end()
         end = start + length
-        if length <= 0 or host != 0 or end > MOST_BYTES:
+        if length <= 0 or host != 0 or end > MOST_BYTES or length > self._deliveries.max_body_bytes:
+            return 0
+        if start > _MOST_HEAD_BYTES or len(shown) > _MOST_HEADERS:
             return 0
         target = self._target(head[1], authorization)
         if target is None or length <= vendor_named(target.endpoint.vendor).PING_BYTES:
@@ -156,6 +172,7 @@ class Lean:
             return False
         book.received += 1
         book.bytes += len(body)
+        self.taken += 1
         begun.safe.add_done_callback(partial(self._end, begun, hold, waits))
         return True
 
@@ -204,7 +221,7 @@ class Lean:
             return None
         if target.endpoint.scheme is not None or not (target.authorized or target.endpoint.signed):
             return None
-        if target.authorized:
+        if target.authorized and len(raw) + len(authorization or "") <= _LONGEST_TARGET:
             if len(self._targets) >= _MOST_TARGETS:
                 self._targets.clear()
             self._targets[key] = target

@@ -64,6 +64,7 @@ class Lane(Shelf):
         self._queue: queue.SimpleQueue[list[_Item] | str | None] = queue.SimpleQueue()
         #: what this turn of the loop has brought, handed over as one: a wake-up costs more than a record
         self._fresh: list[_Item] = []
+        self._closed = False
         self._pending: deque[int] = deque()
         self._pending_bytes = 0
         self._memory = Room(limits.pending_bytes)
@@ -133,11 +134,22 @@ class Lane(Shelf):
         await asyncio.to_thread(self._thread.join)
         for closer in self._closers:
             await asyncio.to_thread(closer.join)
+        self._closed = True
+        self._refuse_rest()
 
     def _hand_over(self) -> None:
         if self._fresh:
             self._queue.put(self._fresh)
             self._fresh = []
+        if self._closed:
+            self._refuse_rest()
+
+    def _refuse_rest(self) -> None:
+        """Tell those who came behind the end that nobody writes any more."""
+        while not self._queue.empty():
+            group = self._queue.get_nowait()
+            if isinstance(group, list):
+                self._loop.call_soon(self._committed, group, "closed", False)  # behind what the writer has told
 
     def _committed(self, group: list[_Item], error: str | None, full: bool) -> None:
         self.error, self.full = error, full
