@@ -309,6 +309,8 @@ class Receiver:
             labels = dict(zip(("vendor", "endpoint"), name.split("/", 1), strict=True))
             yield "receiver_sockets_open", "Open WebSockets.", labels, intake.sockets_open
         yield "receiver_connections_open", "Open connections, sockets included.", {}, self.doors.open
+        if self.doors.lean is not None:
+            yield "receiver_posts_short", "Deliveries taken without aiohttp, since start.", {}, self.doors.lean.taken
         yield "receiver_connections_turned_away", "Those that found no place, since start.", {}, self.doors.turned_away
         yield "receiver_message_bytes", "Bytes of large messages under way.", {}, self.sockets.inflow.held_bytes
         yield "receiver_body_bytes", "Bytes of bodies under way.", {}, self.budget.held_bytes

@@ -246,7 +246,7 @@ class FetchedArtifact(Data, kw_only=True, omit_defaults=True):
     content_type: str | None = None
     duration_s: float | None = None
     size_bytes: int | None = None
-    body: dict[str, Any] | list[Any] | None = None
+    body: dict[str, Any] | list[Any] | str | int | float | bool | None = None
 
     def without_secrets(self) -> "Data":
         clean, body = Data.without_secrets(self), redact(self.body)

@@ -123,7 +123,12 @@ def reply_event(record: Record, data: Data, *, type_: str = "artifact.fetched", 
 
 
 def reply(record: Record, events: list[Event]) -> Decoded:
-    """The events of an answer with its key."""
+    """The events of an answer with its key. Where it tells the same thing twice, their ids differ all the same."""
+    seen: dict[str, int] = {}
+    for event in events:
+        seen[event.id] = count = seen.get(event.id, 0) + 1
+        if count > 1:
+            event.id = f"{event.id}~{count}"
     return Decoded(events, reply_key(record))
 
 

@@ -50,7 +50,7 @@ async def held_back(server: Receiver) -> AsyncIterator[threading.Event]:
         yield go
     finally:
         go.set()
-        lane._commit = commit  # type: ignore[method-assign]
+        lane._commit = commit  # type: ignore[method-assign,assignment]
 
 
 async def test_a_body_that_stays_away_goes_the_long_way(tmp_path: Path) -> None:
