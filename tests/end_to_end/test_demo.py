@@ -16,6 +16,7 @@ import pytest
 from receiver.demo import Line, Report, SinkRow
 from receiver.simulator import STAND_INS, speech
 from tests.end_to_end.process import PATIENCE_S, RECEIVER
+from tests.support import events_in
 
 SPEECH = speech.load()
 
@@ -187,7 +188,7 @@ def test_all_vendors_balance_with_what_is_fetched(tmp_path: Path) -> None:
         assert rows["REST calls"] >= rows["answers journalled"], vendor
     assert blocks["meetstream"]["sent: messages and frames on sockets"] > 1500
     assert blocks["realtimekit"]["sent: messages and frames on sockets"] > 1500
-    events = [json.loads(line) for path in (tmp_path / "data" / "events").glob("*.jsonl") for line in path.open()]
+    events = events_in(tmp_path / "data")
     told = {(event["source"].split("/")[1], event["type"]) for event in events}
     assert {vendor for vendor, type_ in told if type_ == "artifact.fetched"} == set(STAND_INS)
     assert {"meetstream", "realtimekit"} <= {vendor for vendor, type_ in told if type_ == "transcript.final"}
