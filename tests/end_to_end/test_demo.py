@@ -205,6 +205,19 @@ def test_several_meetings_of_some_vendors(tmp_path: Path) -> None:
     assert (blocks["meemo"]["sent: webhooks"], blocks["daily"]["sent: webhooks"]) == (9, 45)
 
 
+def test_ctrl_c_in_the_middle_of_vendors_meetings(tmp_path: Path) -> None:
+    """Status 130, one sentence, no traceback: stand-ins, server and calls under way end together."""
+    with demo_running(tmp_path / "data", "--vendor", "realtimekit,daily") as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "meeting.participantJoined" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130, errors
+    assert "ended by Ctrl-C" in errors.splitlines()[-1] and "Traceback" not in errors
+
+
 def test_an_unknown_vendor_is_refused_with_those_that_there_are() -> None:
     """Status 2; the line names what was found and what is allowed."""
     done = run_demo("--vendor", "daily,zoom")
