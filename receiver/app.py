@@ -20,6 +20,8 @@ from receiver.delivery.replay import Replay, ReplayOrder
 from receiver.delivery.worker import SinkWorker
 from receiver.engine import Engine
 from receiver.errors import ReceiverError
+from receiver.fetching.base import Pacing
+from receiver.fetching.jobs import Times
 from receiver.fetching.orders import Came, FetchOrder
 from receiver.ingress.dial import Dialler
 from receiver.ingress.doors import Doors
@@ -59,12 +61,20 @@ class Receiver:
     ``listening``: sockets to serve on in place of ``server.host`` and ``server.port``.
     """
 
-    def __init__(self, settings: Settings, listening: Sequence[socket.socket] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        listening: Sequence[socket.socket] = (),
+        *,
+        fetch_times: Times = Times(),  # noqa: B008 - frozen
+        fetch_pacing: Pacing = Pacing(),  # noqa: B008 - frozen
+    ) -> None:
         check_vendors(settings)
         sinks = make_sinks(settings)
         self.settings = settings = with_auto_tokens(settings)
         self.ledger = Ledger()
-        self.engine = Engine(settings, sinks, self.ledger)
+        self._fetching = fetch_times, fetch_pacing
+        self.engine = Engine(settings, sinks, self.ledger, *self._fetching)
         server = settings.server
         self.doors = Doors(server.max_connections, server.head_timeout_s, server.idle_timeout_s)
         #: what ``POST /api/reload`` does; whoever runs the server sets it
@@ -167,7 +177,7 @@ class Receiver:
         """After ``let_go``, where the successor did not come up: go on as if nothing had been."""
         front = self._front
         self.ledger.sinks.clear()  # their books begin with what waits in the journal
-        self.engine = Engine(self.settings, make_sinks(self.settings), self.ledger)
+        self.engine = Engine(self.settings, make_sinks(self.settings), self.ledger, *self._fetching)
         self.engine.tracker = lambda: self.live.tracker
         await self.engine.open()
         await self.engine.start()

@@ -16,8 +16,9 @@ from receiver.delivery.pace import Pace
 from receiver.delivery.replay import Replay, ReplayOrder
 from receiver.delivery.worker import SinkWorker
 from receiver.errors import NotFound
-from receiver.fetching.base import Fate
+from receiver.fetching.base import Fate, Pacing
 from receiver.fetching.desk import Desk
+from receiver.fetching.jobs import Times
 from receiver.fetching.known import known_of
 from receiver.ingress.diskwatch import watch_disk
 from receiver.ingress.intake import Intake
@@ -48,10 +49,20 @@ _TRIM_S = 2.0
 
 
 class Engine:
-    """``open`` then ``start``, and one of ``stop`` and ``halt``; each at most once."""
+    """``open`` then ``start``, and one of ``stop`` and ``halt``; each at most once.
 
-    def __init__(self, settings: Settings, sinks: Mapping[str, Made], ledger: Ledger) -> None:
+    ``times``, ``pacing``: of fetching."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        sinks: Mapping[str, Made],
+        ledger: Ledger,
+        times: Times = Times(),  # noqa: B008 - frozen
+        pacing: Pacing = Pacing(),  # noqa: B008 - frozen
+    ) -> None:
         self.settings = settings
+        self._fetch_times, self._fetch_pacing = times, pacing
         self.ledger = ledger
         self.workers: dict[str, SinkWorker] = {}
         #: what keeps the book of meetings; whoever has one sets it
@@ -92,6 +103,8 @@ class Engine:
             pace=self.pace,
             take=self._take_fetched,
             known=lambda source, subject, upto: known_of(self.tracker(), source, subject, upto),
+            times=self._fetch_times,
+            pacing=self._fetch_pacing,
         )
         self._stack.push_async_callback(self.desk.stop)
         for name in self._sinks:

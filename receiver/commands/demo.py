@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from receiver.commands.arguments import count, speed
 from receiver.commands.serve import run_loop
-from receiver.simulator import Tally
+from receiver.simulator import STAND_INS, Tally
 from receiver.telemetry import log as logs
 
 if TYPE_CHECKING:
@@ -21,10 +21,13 @@ examples:
   receiver demo --speed 10           ten times faster
   receiver demo --speed 0 --meetings 5
   receiver demo --data ./mydemo      keep the files there
+  receiver demo --vendor all --speed 0
+                                     all vendors' services on loopback: meetings are created over REST, and fetched
 
 A real server starts on a free loopback port; simulated MeetStream bots send it callbacks, transcripts, audio and video
 over real HTTP and WebSockets; the events leave through the stdout, file, wav, kafka (librdkafka's built-in mock broker)
-and http sinks. The table at the end compares what was sent with what arrived at each far side.
+and http sinks. The table at the end compares what was sent with what arrived at each far side. With --vendor the REST
+APIs are played, too: accounts, registered webhooks, sockets that are dialled, and answers that are fetched.
 exit status: 0 the counts balance, 1 they do not, 130 ended by Ctrl-C
 """
 
@@ -42,13 +45,27 @@ def register(subparsers: Any) -> None:
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="a new or empty folder (default: receiver-data/demo-…)"
     )
+    vendor_help = f"all, or some of {','.join(STAND_INS)} (default: MeetStream's pushes alone)"
+    parser.add_argument("--vendor", type=vendors, metavar="LIST", help=vendor_help)
     parser.add_argument("--seed", type=int, help="play the very same meetings again")
     parser.set_defaults(run=run)
 
 
+def vendors(text: str) -> tuple[str, ...]:
+    """Names with commas between them, each once; ``all``."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if names == ["all"]:
+        return tuple(STAND_INS)
+    unknown = [name for name in names if name not in STAND_INS]
+    if unknown or not names:
+        found = ", ".join(unknown) or "nothing"
+        raise argparse.ArgumentTypeError(f"found {found}, allowed all, or some of {','.join(STAND_INS)}")
+    return tuple(dict.fromkeys(names))
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Play, balance, print the table."""
-    from receiver.demo import run_demo  # loads numpy and Kafka: other commands should not wait for them
+    from receiver.demo import run_demo, run_vendors  # loads numpy and Kafka: other commands should not wait for them
     from receiver.settings import LogSettings
 
     logs.configure(LogSettings(level="error", format="text"))
@@ -61,15 +78,19 @@ def run(arguments: argparse.Namespace) -> int:
     tally = Tally()
 
     async def play() -> int:
-        reports.append(
-            await run_demo(folder, meetings=arguments.meetings, speed=arguments.speed, seed=seed, say=_say, tally=tally)
-        )
+        meetings, pace = arguments.meetings, arguments.speed
+        if arguments.vendor is None:
+            report = await run_demo(folder, meetings=meetings, speed=pace, seed=seed, say=_say, tally=tally)
+        else:
+            report = await run_vendors(folder, arguments.vendor, meetings=meetings, speed=pace, seed=seed, say=_say)
+        reports.append(report)
         return 0
 
     try:
         run_loop(play())
     except KeyboardInterrupt:
-        _say(f"ended by Ctrl-C after {tally.posts_sent} POSTs and {tally.frames_sent} audio frames; files: {folder}")
+        sent = f" after {tally.posts_sent} POSTs and {tally.frames_sent} audio frames" if not arguments.vendor else ""
+        _say(f"ended by Ctrl-C{sent}; files: {folder}")
         return 130
     report = reports[0]
     sys.stdout.write(_table(report, seed))
@@ -77,10 +98,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _table(report: "Report", seed: int) -> str:
-    width = max(len(line.what) for line in report.lines)
-    rows = [""]
-    for line in report.lines:
-        rows.append(f"  {line.what:<{width}}  {line.found:>9,}{_verdict(line)}")
+    blocks = {"": report.lines, **report.blocks}
+    width = max(len(line.what) for lines in blocks.values() for line in lines)
+    rows = []
+    for name, lines in blocks.items():
+        if lines:
+            rows += ["", *filter(None, [name])]
+            rows += [f"  {line.what:<{width}}  {line.found:>9,}{_verdict(line)}" for line in lines]
     rows += ["", f"  {'sink':<8}{'delivered':>10}{'filtered':>10}{'dead':>6}{'pending':>9}  at the far side"]
     for sink in report.sinks:
         counts = f"{sink.delivered:>10,}{sink.filtered:>10,}{sink.dead:>6,}{sink.pending:>9,}"

@@ -1,6 +1,7 @@
 """``receiver simulate``: plays meetings at any receiver, as the vendor would.
 
-Options, progress and the table of counts; the playing itself is ``receiver.simulator``.
+Options for all vendors, and MeetStream's progress and table of counts; those of the others are ``simulate_cloud``. The
+playing itself is ``receiver.simulator``.
 """
 
 import argparse
@@ -9,8 +10,9 @@ import secrets
 import sys
 from urllib.parse import urlsplit
 
+from receiver.commands import simulate_cloud
 from receiver.commands.arguments import count, speed
-from receiver.simulator import FAULTS, Channels, MeetingTally, Tally, play
+from receiver.simulator import CLOUD_FAULTS, FAULTS, STAND_INS, Channels, MeetingTally, Tally, play
 
 _EXIT_NOT_ALL_ACCEPTED = 1
 _EXIT_INTERRUPTED = 130
@@ -26,9 +28,13 @@ examples:
         everything that goes wrong in practice; the same seed makes the same choices again
   receiver simulate meetstream --url … --no-audio --no-video --no-control --transcript webhook
         POSTs only
+  receiver simulate daily --url … --secret BASE64 --meetings 5 --faults duplicates,reorder
+        any other vendor's webhooks, and sockets where it dials any
+  receiver simulate meemo --serve --port 9000
+        its REST API: prints the account to configure, plays what is created there until Ctrl-C
 
 POSTs go to the URL itself, sockets to the same place as ws or wss with /BOT_ID/audio, /video, /control, /transcript
-behind the path; a query stays. Nothing is ever sent again after a failure: the vendor does not do that either.
+behind the path; a query stays. MeetStream sends nothing again after a failure, and so does its simulation.
 
 exit status: 0 every POST got a 2xx and no socket was refused (malformed garbage may be answered 4xx); 1 not so, or the
 URL cannot be reached; 2 usage; 130 ended by Ctrl-C
@@ -44,25 +50,40 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("vendor", choices=["meetstream"], help="which vendor to play")
-    parser.add_argument("--url", required=True, type=_url, help="the receiver's endpoint, with its token if it has one")
-    parser.add_argument("--meetings", type=count, default=1, metavar="N", help="bots at the same time (default 1)")
+    parser.add_argument("vendor", choices=list(STAND_INS), help="which vendor to play")
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--url", type=_url, help="the receiver's endpoint, with its token if it has one")
+    where.add_argument("--serve", action="store_true", help="be the vendor's REST API, and play what is created there")
+    parser.add_argument("--port", type=_port, help="with --serve: listen there, on 127.0.0.1 (default: a free one)")
+    callback_help = "with --serve, waterai: the URL that its dashboard has; the others are told over the API"
+    parser.add_argument("--callback", type=_url, metavar="URL", help=callback_help)
+    parser.add_argument("--meetings", type=count, metavar="N", help="meetings at the same time (default 1)")
     parser.add_argument("--speed", type=speed, default=1.0, metavar="X", help="1 = real time (default), 0 = at once")
-    parser.add_argument("--faults", type=_faults, default=frozenset(), metavar="LIST", help=",".join(FAULTS))
-    parser.add_argument("--seed", type=int, metavar="S", help="makes bot ids, cast and faults repeat")
+    faults_help = f"meetstream --url: {','.join(FAULTS)}; else {','.join(CLOUD_FAULTS)}"
+    parser.add_argument("--faults", type=_faults, default=frozenset(), metavar="LIST", help=faults_help)
+    parser.add_argument("--seed", type=int, metavar="S", help="makes ids, cast and faults repeat")
     transports = ["webhook", "websocket", "alternate"]
-    transport_help = "how live transcription travels (default alternate: every second meeting by WebSocket)"
-    parser.add_argument("--transcript", choices=transports, default="alternate", help=transport_help)
-    parser.add_argument("--secret", default="", metavar="TEXT", help="sign the callbacks with this secret")
+    transport_help = "meetstream: how live transcription travels (default alternate: every second meeting by WebSocket)"
+    parser.add_argument("--transcript", choices=transports, help=transport_help)
+    signs_with = "sign with this secret (daily: base64; realtimekit: a private key in PEM; waterai signs nothing)"
+    parser.add_argument("--secret", default="", metavar="TEXT", help=signs_with)
     for channel in ("audio", "video", "control"):
-        parser.add_argument(f"--no-{channel}", dest=channel, action="store_false", help=f"no {channel} socket")
-    parser.set_defaults(run=run)
+        parser.add_argument(
+            f"--no-{channel}", dest=channel, action="store_false", help=f"meetstream: no {channel} socket"
+        )
+    parser.set_defaults(run=run, parser=parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Play, show what happens, print the counts. Returns the exit status."""
-    tally = Tally()
+    if problem := refusal_of(args):
+        args.parser.error(problem)
     seed = secrets.randbelow(1_000_000) if args.seed is None else args.seed
+    if args.serve:
+        return simulate_cloud.serve(args, seed)
+    if args.vendor != "meetstream":
+        return simulate_cloud.run(args, seed, unreachable)
+    tally = Tally()
     try:
         problem = asyncio.run(_play(args, seed, tally))
     except KeyboardInterrupt:
@@ -74,6 +95,32 @@ def run(args: argparse.Namespace) -> int:
         return _EXIT_NOT_ALL_ACCEPTED
     sys.stdout.write(table(tally))
     return 0 if tally.ok else _EXIT_NOT_ALL_ACCEPTED
+
+
+def refusal_of(args: argparse.Namespace) -> str:
+    """Why these options do not go together; empty if they do."""
+    vendor, pushes = args.vendor, not args.serve
+    live = vendor == "meetstream" and pushes
+    mode = "--url" if pushes else "--serve"
+    allowed = tuple(FAULTS if live else CLOUD_FAULTS)
+    if unknown := args.faults - set(allowed):
+        return f"--faults: found {', '.join(sorted(unknown))}, allowed with {vendor} {mode}: {', '.join(allowed)}"
+    own = {"--transcript": args.transcript is not None}
+    own |= {f"--no-{channel}": not getattr(args, channel) for channel in ("audio", "video", "control")}
+    if (given := [name for name, is_given in own.items() if is_given]) and not live:
+        return f"{', '.join(given)}: found with {vendor} {mode}, allowed with meetstream --url: leave it out"
+    if pushes and (args.port is not None or args.callback):
+        return "--port, --callback: found with --url, allowed with --serve: leave them out"
+    if not pushes and args.meetings is not None:
+        return "--meetings: found with --serve, allowed with --url: what is created over the API is played"
+    stand_in = STAND_INS[vendor]
+    if args.callback and not stand_in.callback:
+        return f"--callback: found with {vendor}, allowed with waterai: {vendor} is told the URL over its API"
+    if args.secret and vendor == "waterai":
+        return "--secret: found with waterai, allowed with vendors that sign: the URL's token is what lets it in"
+    if args.secret and args.serve and not stand_in.secret:
+        return f"--secret: found with {vendor} --serve, allowed with --url: each webhook gets a secret over its API"
+    return ""
 
 
 def table(tally: Tally) -> str:
@@ -91,17 +138,18 @@ def table(tally: Tally) -> str:
 
 async def _play(args: argparse.Namespace, seed: int, tally: Tally) -> str:
     """Run the simulation; one sentence if it could not even begin."""
-    if problem := await _unreachable(args.url):
+    if problem := await unreachable(args.url):
         return problem
-    sys.stderr.write(f"playing {args.meetings} meeting(s), seed {seed}\n")
-    many = args.meetings > 1
+    meetings = args.meetings or 1
+    sys.stderr.write(f"playing {meetings} meeting(s), seed {seed}\n")
+    many = meetings > 1
     await play(
         args.url,
-        meetings=args.meetings,
+        meetings=meetings,
         speed=args.speed,
         faults=args.faults,
         seed=seed,
-        transcript=args.transcript,
+        transcript=args.transcript or "alternate",
         audio=args.audio,
         video=args.video,
         control=args.control,
@@ -113,7 +161,7 @@ async def _play(args: argparse.Namespace, seed: int, tally: Tally) -> str:
     return ""
 
 
-async def _unreachable(url: str) -> str:
+async def unreachable(url: str) -> str:
     """Why nobody can be reached at ``url``; empty if somebody listens there."""
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
@@ -179,6 +227,13 @@ def _url(text: str) -> str:
 
 def _faults(text: str) -> frozenset[str]:
     names = frozenset(name.strip() for name in text.split(",") if name.strip())
-    if unknown := names - set(FAULTS):
-        raise argparse.ArgumentTypeError(f"found {', '.join(sorted(unknown))}, allowed {', '.join(FAULTS)}")
+    if unknown := names - {*FAULTS, *CLOUD_FAULTS}:
+        known = ", ".join(dict.fromkeys((*FAULTS, *CLOUD_FAULTS)))
+        raise argparse.ArgumentTypeError(f"found {', '.join(sorted(unknown))}, allowed {known}")
     return names
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65_536:
+        raise argparse.ArgumentTypeError(f"found {text}, allowed a number from 1 to 65535")
+    return int(text)

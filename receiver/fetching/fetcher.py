@@ -75,6 +75,11 @@ class Fetcher:
         #: digests of the delivery log as it was last
         self._logged: set[bytes] = set()
 
+    @property
+    def idle(self) -> bool:
+        """Whether all that is in the journal is read, and all that it wants is answered or given up."""
+        return self._upto >= self._journal.head and self.plan.idle and not self.book.running
+
     def begin(self) -> None:
         """Take the place in the journal: what comes from now on is heeded. What was there before the account first had
         something to do is not asked for."""

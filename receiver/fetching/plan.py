@@ -75,6 +75,11 @@ class Plan:
         return sum(job.kind not in (_END, DELIVERY_LOG) for job in self._jobs.values())
 
     @property
+    def idle(self) -> bool:
+        """Whether nothing is to be asked for, also not a while after an end; silent meetings and logs aside."""
+        return all(job.kind == DELIVERY_LOG for job in self._jobs.values())
+
+    @property
     def hold(self) -> int | None:
         """The lowest number of an event that is still needed after a restart."""
         jobs = itertools.chain(self._jobs.values(), self._silent.values())

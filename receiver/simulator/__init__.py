@@ -5,8 +5,13 @@ nothing below this folder imports ``receiver.vendors``, ``receiver.record`` or `
 """
 
 from receiver.simulator.channels import Channels
+from receiver.simulator.cloud import CLOUD_FAULTS, CloudTally
+from receiver.simulator.clouds import STAND_INS
 from receiver.simulator.faults import FAULTS
 from receiver.simulator.meetstream import play
 from receiver.simulator.tally import Counts, Delivery, MeetingTally, Tally, Turn
 
-__all__ = ["FAULTS", "Channels", "Counts", "Delivery", "MeetingTally", "Tally", "Turn", "play"]
+__all__ = [
+    "CLOUD_FAULTS", "FAULTS", "STAND_INS", "Channels", "CloudTally", "Counts", "Delivery", "MeetingTally", "Tally",
+    "Turn", "play",
+]  # fmt: skip

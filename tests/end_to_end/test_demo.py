@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 
 from receiver.demo import Line, Report, SinkRow
-from receiver.simulator import speech
+from receiver.simulator import STAND_INS, speech
 from tests.end_to_end.process import PATIENCE_S, RECEIVER
+from tests.support import events_in
 
 SPEECH = speech.load()
 
@@ -162,3 +163,70 @@ def test_one_line_that_does_not_hold_unbalances_the_report() -> None:
     good, told, bad = Line("received", 2, 2), Line("sent", 2), Line("received", 1, 2)
     assert Report(lines=[good, told], sinks=[], files=[], took_s=0.0).balanced
     assert not Report(lines=[good, told, bad], sinks=[], files=[], took_s=0.0).balanced
+
+
+def blocks_of(text: str) -> dict[str, dict[str, int]]:
+    """The counts of each vendor's block."""
+    found: dict[str, dict[str, int]] = {}
+    for part in text.split("\n\n"):
+        name, *lines = part.strip("\n").splitlines() or [""]
+        if name in STAND_INS:
+            rows = (re.match(r"  (.+?)  +([\d,]+)", line) for line in lines)
+            found[name] = {row[1]: int(row[2].replace(",", "")) for row in rows if row}
+    return found
+
+
+def test_all_vendors_balance_with_what_is_fetched(tmp_path: Path) -> None:
+    """A block for each vendor: all that was pushed was taken, and what was announced was fetched and journalled."""
+    done = run_demo("--vendor", "all", "--speed", "0", "--data", str(tmp_path / "data"), "--seed", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "balanced: nothing was lost" in done.stdout and "Traceback" not in done.stderr
+    blocks = blocks_of(done.stdout)
+    assert set(blocks) == set(STAND_INS)
+    for vendor, rows in blocks.items():
+        assert rows["sent: webhooks"] >= 2 and rows["answers journalled"] >= 2, vendor
+        assert rows["REST calls"] >= rows["answers journalled"], vendor
+    assert blocks["meetstream"]["sent: messages and frames on sockets"] > 1500
+    assert blocks["realtimekit"]["sent: messages and frames on sockets"] > 1500
+    events = events_in(tmp_path / "data")
+    told = {(event["source"].split("/")[1], event["type"]) for event in events}
+    assert {vendor for vendor, type_ in told if type_ == "artifact.fetched"} == set(STAND_INS)
+    assert {"meetstream", "realtimekit"} <= {vendor for vendor, type_ in told if type_ == "transcript.final"}
+
+
+def test_several_meetings_of_some_vendors(tmp_path: Path) -> None:
+    """--vendor takes a list; each of the meetings is created, pushed and fetched."""
+    done = run_demo(
+        "--vendor", "meemo,daily", "--meetings", "3", "--speed", "100", "--data", str(tmp_path / "data"), "--seed", "1"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    blocks = blocks_of(done.stdout)
+    assert list(blocks) == ["meemo", "daily"]
+    assert (blocks["meemo"]["sent: webhooks"], blocks["daily"]["sent: webhooks"]) == (9, 45)
+
+
+def test_ctrl_c_in_the_middle_of_vendors_meetings(tmp_path: Path) -> None:
+    """Status 130, one sentence, no traceback: stand-ins, server and calls under way end together."""
+    with demo_running(tmp_path / "data", "--vendor", "realtimekit,daily") as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "meeting.participantJoined" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 130, errors
+    assert "ended by Ctrl-C" in errors.splitlines()[-1] and "Traceback" not in errors
+
+
+def test_an_unknown_vendor_is_refused_with_those_that_there_are() -> None:
+    """Status 2; the line names what was found and what is allowed."""
+    done = run_demo("--vendor", "daily,zoom")
+    assert done.returncode == 2
+    assert f"found zoom, allowed all, or some of {','.join(STAND_INS)}" in done.stderr
+
+
+def test_a_block_that_does_not_hold_unbalances_the_report() -> None:
+    """The lines of vendors count as the others do."""
+    good, bad = Line("answered 2xx", 2, 2), Line("answered 2xx", 1, 2)
+    assert Report(lines=[], sinks=[], files=[], took_s=0.0, blocks={"daily": [good]}).balanced
+    assert not Report(lines=[], sinks=[], files=[], took_s=0.0, blocks={"daily": [good], "meemo": [bad]}).balanced

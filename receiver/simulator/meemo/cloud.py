@@ -47,6 +47,7 @@ class MeemoCloud(Cloud):
         super().__init__(speed=speed, seed=seed, faults=faults, progress=progress)
         self.organizations = dict(organizations)
         self.scheme, self.store = scheme, Store()
+        self.client_id, self.client_secret = client_id, client_secret
         self._retries_s = tuple(retries_s)
         self._numbers, self._hook_numbers = count(123), count(101)
         self.api = Api(self, client_id, client_secret, token_s)

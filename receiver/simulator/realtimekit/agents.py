@@ -197,6 +197,7 @@ class Agents:
                 answer = self._answer(one, message.data)
                 if answer is not None:
                     await socket.send_str(json.dumps(answer))
+                    self._count("messages")
 
     def _answer(self, one: Connection, text: str) -> dict[str, Any] | None:
         try:
