@@ -10,6 +10,7 @@ import contextlib
 import os
 import platform
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -38,7 +39,7 @@ MEASUREMENTS: dict[str, tuple[Callable[[], list[Row]], Callable[[], list[Row]]]]
         lambda: [posts.answer_times(5, 20.0, rate) for rate in (1000.0, 2000.0)],
     ),
     "frames": (
-        lambda: [frames.frames_a_second(2, 3.0)],
+        lambda: [frames.frames_a_second(1, 3.0)],
         lambda: [frames.frames_a_second(5, 10.0)],
     ),
     "start": (
@@ -72,6 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     page = Page(_machine(), time.strftime("%Y-%m-%d %H:%M:%S %z"), _versions(), args.quick, [])
     print(f"{page.machine}\n{page.date}  {', '.join(f'{name} {is_}' for name, is_ in page.versions.items())}\n")
     contenders.pin_load()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: the servers are ended too
     try:
         for name in args.only or MEASUREMENTS:
             _measure(page, name)
