@@ -39,11 +39,11 @@ MEASUREMENTS: dict[str, tuple[Callable[[], list[Row]], Callable[[], list[Row]]]]
         lambda: [posts.answer_times(5, 20.0, rate) for rate in (1000.0, 2000.0)],
     ),
     "frames": (
-        lambda: [frames.frames_a_second(1, 3.0)],
+        lambda: [frames.frames_a_second(1, 2.0)],
         lambda: [frames.frames_a_second(5, 10.0)],
     ),
     "start": (
-        lambda: [start.start_and_idle(2, 200)],
+        lambda: [start.start_and_idle(1, 200)],
         lambda: [start.start_and_idle(5, 1000)],
     ),
 }
