@@ -23,8 +23,8 @@ from tests.benchmarks import contenders, frames, posts, start
 from tests.benchmarks.rows import Row
 
 _EXAMPLES = """examples:
-  python -m tests.benchmarks                       everything; takes about half an hour
-  python -m tests.benchmarks --quick               a few minutes, with wider spreads
+  python -m tests.benchmarks                       everything
+  python -m tests.benchmarks --quick               shorter, with wider spreads
   python -m tests.benchmarks --quick --only frames one row
 """
 _LIBRARIES = ("aiohttp", "fastapi", "httptools", "picows", "uvicorn", "uvloop", "websockets")

@@ -9,7 +9,7 @@ from tests.benchmarks.frames import connect
 from tests.benchmarks.rows import Book, Row
 
 OURS = Contender("ours")
-CONTENDERS = (OURS, Contender("(a) FastAPI", "fastapi_audio"))
+CONTENDERS = (OURS, Contender("(d) FastAPI", "fastapi_audio"))
 _WATCHED_S = 5.0
 
 
