@@ -68,7 +68,7 @@ async def test_a_refusal_is_status_1(vendor: str, capsys: pytest.CaptureFixture[
 async def test_faults_are_those_of_the_service(capsys: pytest.CaptureFixture[str]) -> None:
     """--faults retries: some pushes come twice, and are told of."""
     async with recording_server() as recorder:
-        assert await run("meemo", "--url", recorder.url, *FAST, "--meetings", "6", "--faults", "retries") == 0
+        assert await run("meemo", "--url", recorder.url, *FAST, "--meetings", "20", "--faults", "retries") == 0
     bodies = [post.body for post in recorder.posts]
     twice = len(bodies) - len(set(bodies))
     assert twice > 0
