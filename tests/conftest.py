@@ -1,11 +1,16 @@
 """What the whole suite shares."""
 
+import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.kafka_broker import PROPERTY, Broker, kafka_summary, start_broker
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a shell starts what runs in the background so, and every program that a test interrupts would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
