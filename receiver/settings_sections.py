@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from receiver.data import FetchedKind
+
 _MOST = 1 << 60
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Positive = Annotated[int, Meta(ge=1, le=_MOST)]
@@ -106,12 +108,6 @@ class EndpointSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields
     scheme: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
-FetchKind = Literal[
-    "audio", "video", "transcript", "summary", "recording", "chat", "detail", "participants", "timeline", "screenshots",
-    "streams",
-]  # fmt: skip
-
-
 class AccountSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """``[accounts.VENDOR.NAME]``: the vendor's REST API, for what comes in at the endpoint of the same name."""
 
@@ -123,7 +119,7 @@ class AccountSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields=
     #: in place of the vendor's own
     base_url: str = ""
     #: fetched by itself once it is announced, or once the bot or meeting has ended
-    fetch: list[FetchKind] = []
+    fetch: list[FetchedKind] = []
     #: once it has ended, compare with the vendor's own record and journal what was missed
     reconcile: bool = False
     #: what has not come after this time is given up

@@ -13,12 +13,12 @@ from receiver.app import Receiver
 from receiver.commands.bot_account import account_of, add_account_options, ask
 from receiver.commands.client import live_server, shown_token, stream
 from receiver.errors import NotFound, VendorError
+from receiver.events import FetchedKind
 from receiver.fetching.orders import Came, FetchOrder, kinds_of
 from receiver.record import Record
 from receiver.rest.base import Fetched, Hints, VendorApi
 from receiver.secretfiles import Runtime, read_runtime
 from receiver.settings import LogSettings, Settings, load
-from receiver.settings_sections import FetchKind
 from receiver.telemetry import log as logs
 from receiver.vendors import decode_record
 from receiver.vendors.replies import reply_record
@@ -49,7 +49,7 @@ def register(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("subject", metavar="SUBJECT", help="id of the bot or meeting")
-    kinds = get_args(FetchKind)
+    kinds = get_args(FetchedKind)
     parser.add_argument("--kind", action="append", default=[], choices=kinds, metavar="KIND", help=", ".join(kinds))
     parser.add_argument("--session", default="", help="the occurrence, where the vendor tells them apart")
     parser.add_argument("--artifact", default="", metavar="ID", help="of one recording or transcript among several")

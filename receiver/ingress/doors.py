@@ -33,7 +33,7 @@ _FULL = (
 class Doors:
     """Counts the open connections of a server. ``open`` and ``turned_away`` are for reading."""
 
-    def __init__(self, most: int, head_timeout_s: float, idle_timeout_s: float = 150.0) -> None:
+    def __init__(self, most: int, head_timeout_s: float, idle_timeout_s: float) -> None:
         """``most``: new connections beyond are told 503. ``head_timeout_s`` 0: heads may take for ever.
         ``idle_timeout_s``: a connection that has delivered, and says nothing more for so long, is closed."""
         self.open = 0

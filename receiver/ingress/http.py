@@ -97,15 +97,8 @@ class Deliveries:
         received_ns = time.time_ns()
         book.received += 1
         book.bytes += len(body)
-        record = Record(
-            vendor=endpoint.vendor,
-            endpoint=endpoint.name,
-            kind="body",
-            channel="http",
-            payload=body,
-            received_ns=received_ns,
-            subject=target.subject,
-            headers=_kept_headers(request.headers, endpoint.scheme, inflated=not fault),
+        record = record_of(
+            target, body, received_ns, _kept_headers(request.headers, endpoint.scheme, inflated=not fault)
         )
         trusted = target.authorized and bool(endpoint.tokens)
         try:
@@ -209,6 +202,20 @@ class Deliveries:
 
     def _count_refused(self, target: Target) -> None:
         _count(self.book(target.endpoint), "refused")
+
+
+def record_of(target: Target, body: bytes, received_ns: int, headers: Headers) -> Record:
+    """A delivery as the journal takes it."""
+    return Record(
+        vendor=target.endpoint.vendor,
+        endpoint=target.endpoint.name,
+        kind="body",
+        channel="http",
+        payload=body,
+        received_ns=received_ns,
+        subject=target.subject,
+        headers=headers,
+    )
 
 
 def _signature_shown(headers: Mapping[str, str], scheme: Scheme | None) -> bool:

@@ -14,20 +14,17 @@ from email.utils import formatdate
 from functools import partial
 from typing import Protocol
 
-import structlog
 from aiohttp.http import SERVER_SOFTWARE
 from yarl import URL
 
 from receiver.errors import JournalUnavailable, NotFound, Unauthorized
 from receiver.ingress.answers import ACCEPTED, RETRY_AFTER_S, sentence
 from receiver.ingress.guard import Target
-from receiver.ingress.http import Deliveries, is_kept
+from receiver.ingress.http import Deliveries, is_kept, record_of
 from receiver.ingress.intake import Begun, Outcome
 from receiver.ingress.limits import Hold
-from receiver.record import Record
 from receiver.vendors import vendor_named
 
-log = structlog.get_logger()
 #: longest head and body together
 MOST_BYTES = 64 << 10
 #: longest head and most headers: aiohttp refuses a line or a number of them beyond about that
@@ -155,18 +152,8 @@ class Lean:
         hold = deliveries.budget.share()
         if not deliveries.budget.take_at_once(hold, len(body)):
             return False
-        record = Record(
-            vendor=endpoint.vendor,
-            endpoint=endpoint.name,
-            kind="body",
-            channel="http",
-            payload=body,
-            received_ns=received_ns,
-            subject=target.subject,
-            headers=kept,
-        )
         book = deliveries.book(endpoint)
-        begun = deliveries.intake.begin(record, book)
+        begun = deliveries.intake.begin(record_of(target, body, received_ns, kept), book)
         if begun is None:
             deliveries.budget.give_back(hold)
             return False

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import aiohttp
@@ -182,3 +183,8 @@ class Cloud(ABC):
             raise
         self.tally.calls[f"{name} {answer.status}"] += 1
         return answer
+
+
+def iso(moment_s: float) -> str:
+    """A moment, in seconds since the epoch, as vendors write it: UTC with milliseconds."""
+    return datetime.fromtimestamp(moment_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

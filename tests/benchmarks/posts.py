@@ -14,11 +14,12 @@ from tests.benchmarks.rows import Book, Row
 from tests.faults.load import body, quantile_ms
 
 OURS = Contender("ours, with the file sink")
+FROM_MEMORY = Contender("(a) FastAPI, from memory", "fastapi_memory")
 CONTENDERS = (
     OURS,
     Contender("ours, no sink", sinks=NO_SINK),
     Contender("ours, journal off, no sink", sinks=NO_SINK, runner="tests.benchmarks.peers.ours_without_journal"),
-    Contender("(a) FastAPI, from memory", "fastapi_memory"),
+    FROM_MEMORY,
     Contender("(b) FastAPI, SQLite FULL", "fastapi_sqlite"),
     Contender("(c) FastAPI, one sync each", "fastapi_append"),
     Contender("(f) aiohttp, does nothing", "bare_aiohttp"),
@@ -55,7 +56,7 @@ def answer_times(rounds: int, seconds: float, rate: float = 2000.0) -> Row:
     book = Book()
     remarks = []
     for _ in range(rounds):
-        for one in (OURS, CONTENDERS[3]):
+        for one in (OURS, FROM_MEMORY):
             with running(one) as server:
                 latencies_s, late, bad = asyncio.run(_steady(server, rate, seconds))
             book.add(f"{one.name}: p50", "ms", quantile_ms(latencies_s, 0.5))

@@ -217,18 +217,6 @@ class LivestreamInfo(_Told, frozen=True, kw_only=True):
     updated_at: str | None = None
 
 
-class Sessions(msgspec.Struct, frozen=True):
-    """The list of sessions stands one level deeper than others."""
-
-    sessions: list[msgspec.Raw] = []
-
-
-class Attendees(msgspec.Struct, frozen=True):
-    """And so does the list of participants."""
-
-    participants: list[msgspec.Raw] = []
-
-
 class AttendeeAnswer(msgspec.Struct, frozen=True):
     """One participant of a session."""
 

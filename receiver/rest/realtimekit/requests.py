@@ -136,8 +136,8 @@ class InteractiveConfig(Part, kw_only=True, omit_defaults=False):
     type: Literal["ID3"] = "ID3"
 
 
-class RecordingConfig(Part, kw_only=True):
-    """How the recordings of a meeting are made."""
+class _Recorded(Part, kw_only=True):
+    """What all recordings can be told."""
 
     max_seconds: RecordingSeconds | None = None
     file_name_prefix: str | None = None
@@ -145,6 +145,11 @@ class RecordingConfig(Part, kw_only=True):
     audio_config: AudioConfig | None = None
     storage_config: StorageConfig | None = None
     realtimekit_bucket_config: BucketConfig | None = None
+
+
+class RecordingConfig(_Recorded, kw_only=True):
+    """How the recordings of a meeting are made."""
+
     live_streaming_config: RtmpConfig | None = None
 
 
@@ -243,18 +248,12 @@ class RecordingQuery(Part, kw_only=True):
     sort_order: Order | None = None
 
 
-class RecordingStart(Part, kw_only=True):
+class RecordingStart(_Recorded, kw_only=True):
     """The body that starts a recording, of a meeting or of whatever page ``url`` is."""
 
     meeting_id: Text | None = None
     url: Url | None = None
     allow_multiple_recordings: bool | None = None
-    max_seconds: RecordingSeconds | None = None
-    file_name_prefix: str | None = None
-    video_config: VideoConfig | None = None
-    audio_config: AudioConfig | None = None
-    storage_config: StorageConfig | None = None
-    realtimekit_bucket_config: BucketConfig | None = None
     rtmp_out_config: RtmpConfig | None = None
     interactive_config: InteractiveConfig | None = None
 

@@ -7,13 +7,12 @@ import asyncio
 import base64
 import time
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 
 from receiver.simulator import speech as recording
-from receiver.simulator.cloud import CloudTally
+from receiver.simulator.cloud import CloudTally, iso
 from receiver.simulator.daily.bodies import EVENTS, body
 from receiver.simulator.daily.call import Call, Guest, Room, make_call, make_id
 from receiver.simulator.daily.hooks import PING, TRIES, Hook, is_secret, wait_s
@@ -56,7 +55,7 @@ class DailyCloud(DailyRest):
     async def register(self, told: Mapping[str, Any], uuid: str = "") -> Hook | None:
         """Make a webhook, or change the one that is ``uuid`` and make it ``ACTIVE``; ``None``: the ping was not
         answered 200, and nothing is changed."""
-        now = _iso(time.time())
+        now = iso(time.time())
         before = self.hooks.get(uuid)
         facts: dict[str, Any] = {"hmac": base64.b64encode(self.rng.randbytes(32)).decode(), "createdAt": now}
         if before is not None:
@@ -107,7 +106,7 @@ class DailyCloud(DailyRest):
     async def _try(self, hook: Hook, body: bytes, headers: Mapping[str, str]) -> int:
         status = await super()._post(hook.url, body, headers)
         hook.answered(status)
-        hook.lastMomentPushed = _iso(time.time())
+        hook.lastMomentPushed = iso(time.time())
         if hook.state == "FAILED":
             self.progress(hook.uuid, "webhook FAILED")
         return status
@@ -237,7 +236,3 @@ async def play_meetings(
             cloud.play(cloud.hold(room))
         await cloud.idle()
     return cloud.tally
-
-
-def _iso(moment_s: float) -> str:
-    return datetime.fromtimestamp(moment_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

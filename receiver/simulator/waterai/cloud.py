@@ -8,13 +8,12 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
 
 from receiver.simulator import speech as recording
-from receiver.simulator.cloud import Cloud, CloudTally
+from receiver.simulator.cloud import Cloud, CloudTally, iso
 from receiver.simulator.waterai.asked import DYNAMIC, PARAMETERS, Refusal, error_answer, fields_of, whole
 from receiver.simulator.waterai.held import FORMS, Held, sentences_of
 
@@ -67,7 +66,7 @@ class WaterAiCloud(Cloud):
         """A meeting that is there from now on, with the vendor's defaults for what is not told."""
         content = await asyncio.to_thread(recording.load)
         number = len(self.meetings)
-        now = _iso(time.time())
+        now = iso(time.time())
         id_ = _FIRST_MEETING + number
         defaults = {name: default for name, (_, default) in PARAMETERS.items()}
         facts = {
@@ -111,7 +110,7 @@ class WaterAiCloud(Cloud):
         await self.push(self.callback, content, {"Content-Type": "application/json", **headers})
 
     def _change(self, held: Held, status: str) -> None:
-        held.facts |= {"status": status, "updated_at": _iso(time.time())}
+        held.facts |= {"status": status, "updated_at": iso(time.time())}
         self.progress(str(held.id), status)
 
     # REST
@@ -251,7 +250,3 @@ async def play_meetings(
             cloud.play(cloud.hold(await cloud.make_meeting(told)))
         await cloud.idle()
     return cloud.tally
-
-
-def _iso(moment_s: float) -> str:
-    return datetime.fromtimestamp(moment_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
