@@ -16,7 +16,7 @@ import structlog
 from receiver.errors import ConfigError, JournalUnavailable
 from receiver.handover.messages import Answer, Go, Line, Message, Prepared, Problem, Serving, Take
 from receiver.handover.predecessor import VARIABLE, Inheritance
-from receiver.ingress.intake import Begun, Fate, Outcome, Takes, hand_to
+from receiver.ingress.intake import Fate, Outcome, Settled, Takes, hand_to
 from receiver.record import Record
 from receiver.telemetry.ledger import Intake as Book
 
@@ -93,9 +93,9 @@ class Successor:
 
     # ---- who makes deliveries safe
 
-    def begin(self, record: Record, book: Book) -> Begun | None:
-        """Nothing is safe at once over there."""
-        return None
+    def begin(self, record: Record, book: Book, settled: Settled) -> bool:
+        """Nothing is begun at once over there."""
+        return False
 
     async def room(self) -> None:
         """There is always room: bodies under way are bounded where they are read."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, Protocol, TypeVarTuple
 
 import msgspec
@@ -9,7 +10,7 @@ import structlog
 
 from receiver.errors import JournalUnavailable, Malformed
 from receiver.ingress.shedding import Kind, Shedding, kind_of
-from receiver.journal.base import EVENTS, QUARANTINE, Journal
+from receiver.journal.base import QUARANTINE, Journal
 from receiver.journal.clock import steady_ns
 from receiver.journal.dedup import Dedup, Entry, join_keys
 from receiver.record import Decoded, Record
@@ -30,32 +31,16 @@ class Outcome(msgspec.Struct, frozen=True):
 _ACCEPTED, _DUPLICATE = Outcome("accepted"), Outcome("duplicate")
 
 
-class Begun:
-    """A delivery that was given to the journal: once ``safe`` has ended, ``settle`` tells what became of it."""
-
-    __slots__ = ("_book", "_decoded", "_intake", "_outcome", "safe")
-
-    def __init__(
-        self, intake: "Intake", safe: "asyncio.Future[None]", outcome: Outcome, decoded: Decoded, book: Book
-    ) -> None:
-        self.safe = safe
-        self._intake, self._outcome, self._decoded, self._book = intake, outcome, decoded, book
-
-    def settle(self) -> Outcome:
-        """Count it, either way. Raises ``JournalUnavailable``."""
-        if (problem := self.safe.exception()) is not None:
-            self._intake.count_failed(problem, self._decoded, self._book)
-            raise problem
-        self._intake.settle(self._outcome, self._decoded, self._book)
-        return self._outcome
+#: told what became of a delivery, or why it could not be made safe
+Settled = Callable[[Outcome | JournalUnavailable], None]
 
 
 class Takes(Protocol):
     """Who makes deliveries safe: this process's journal, or another process's that has taken over."""
 
-    def begin(self, record: Record, book: Book) -> Begun | None:
-        """Begin to make ``record`` safe, if that can be done at once; ``None``: nothing was done and nothing counted,
-        ``room`` and ``accept`` are to be asked."""
+    def begin(self, record: Record, book: Book, settled: Settled) -> bool:
+        """Begin to make ``record`` safe, if that can be done at once: ``settled`` is called later. False: nothing was
+        done and nothing counted, ``room`` and ``accept`` are to be asked."""
 
     async def room(self) -> None:
         """Return when there is room for one more."""
@@ -85,16 +70,16 @@ class Intake:
         """Return when the journal has room for one more delivery."""
         await self.journal.room()
 
-    def begin(self, record: Record, book: Book) -> Begun | None:
+    def begin(self, record: Record, book: Book, settled: Settled) -> bool:
         """Decode ``record`` and give it to the journal, where nothing speaks against it."""
         if not self.journal.has_room() or self.shedding.kinds:
-            return None
+            return False
         try:
             decoded = self._decode(record)
-            safe, outcome = self.submit(record, decoded, book)
+            self.submit(record, decoded, book, settled)
         except Exception:  # whatever it is: it happens again to `accept`, which has an answer to it
-            return None
-        return Begun(self, safe, outcome, decoded, book)
+            return False
+        return True
 
     async def accept(self, record: Record, book: Book) -> Outcome:
         """Decode ``record`` and make it safe. Returns when it is on disk; raises ``JournalUnavailable``."""
@@ -102,30 +87,34 @@ class Intake:
             decoded = decode_safely(self._decode, record)
         except Malformed as problem:
             return await self.quarantine(record, str(problem), book)
+        settled: asyncio.Future[Outcome | JournalUnavailable] = asyncio.get_running_loop().create_future()
         try:
-            safe, outcome = self.submit(record, decoded, book)
-            await asyncio.shield(safe)
+            self.submit(record, decoded, book, partial(_end, settled))
         except JournalUnavailable as problem:
             self.count_failed(problem, decoded, book)
             raise
-        self.settle(outcome, decoded, book)
+        outcome = await asyncio.shield(settled)
+        if isinstance(outcome, JournalUnavailable):
+            raise outcome
         return outcome
 
-    def submit(self, record: Record, decoded: Decoded, book: Book) -> "tuple[asyncio.Future[None], Outcome]":
-        """Hand a decoded record to the journal, or find the one that it repeats, by any of its keys. The future ends
-        when that is safe.
+    def submit(self, record: Record, decoded: Decoded, book: Book, settled: Settled) -> None:
+        """Hand a decoded record to the journal, or find the one that it repeats, by any of its keys. ``settled`` is
+        called when that is safe, or cannot be; it is counted by then.
 
         Raises ``Shed`` where the disk has no space for its kind; a repeat needs none.
         """
         key = decoded.key and f"{record.vendor}/{record.endpoint}/".encode() + decoded.key
         entry, at_ns = (self._dedup.find(key), steady_ns(record.received_ns)) if key else (None, 0)
         if entry is not None and self._dedup.is_repeat(entry, at_ns, timed=decoded.timed):
-            return entry.safe or _done(), _DUPLICATE
+            self._merge(entry, decoded, book, settled)
+            return
         if decoded.also:
             further = [f"{record.vendor}/{record.endpoint}/".encode() + one for one in decoded.also]
             for found in map(self._dedup.find, further):
                 if found is not None and self._dedup.is_repeat(found, at_ns, timed=True):
-                    return found.safe or _done(), _DUPLICATE
+                    self._merge(found, decoded, book, settled)
+                    return
             key = join_keys([key, *further])
         if entry is not None and not decoded.timed:
             record.repeat = entry.repeat + 1
@@ -134,12 +123,46 @@ class Intake:
             self.shedding.require(kind_of(decoded.events))
         record.key = key
         record.events = decoded.events
-        future = self.journal.submit(record, EVENTS)
-        if key:
-            fresh = Entry(record.seq, at_ns, record.repeat, future)
+        fresh = Entry(0, at_ns, record.repeat, []) if key else None
+        self.journal.put(record, partial(self._ended, _ACCEPTED, decoded, book, settled, fresh, key))
+        if fresh is not None:
+            fresh.seq = record.seq
             self._dedup.expect(key, fresh)
-            future.add_done_callback(lambda ended: self._settle_key(key, fresh, ended))
-        return future, _ACCEPTED
+
+    def _merge(self, entry: Entry, decoded: Decoded, book: Book, settled: Settled) -> None:
+        """A repeat: it is safe when what it repeats is."""
+        ended = partial(self._ended, _DUPLICATE, decoded, book, settled, None, b"")
+        if entry.waiting is not None:
+            entry.waiting.append(ended)
+        else:
+            asyncio.get_running_loop().call_soon(ended, None)
+
+    def _ended(
+        self,
+        outcome: Outcome,
+        decoded: Decoded,
+        book: Book,
+        settled: Settled,
+        entry: Entry | None,
+        key: bytes,
+        problem: JournalUnavailable | None,
+    ) -> None:
+        """Count what is safe, or what could not be made so, and tell those who wait for it."""
+        repeats = (entry and entry.waiting) or ()
+        if entry is not None:
+            self._dedup.settle(key, entry, safe=problem is None)
+        if problem is not None:
+            self.count_failed(problem, decoded, book)
+            settled(problem)
+        else:
+            if outcome is _DUPLICATE:
+                book.duplicates += 1
+            else:
+                book.journalled += 1
+                book.events += len(decoded.events)
+            settled(outcome)
+        for ended in repeats:
+            ended(problem)
 
     async def quarantine(self, record: Record, reason: str, book: Book, kind: Kind = "callback") -> Outcome:
         """Keep what cannot be understood, byte for byte. Raises ``JournalUnavailable``."""
@@ -158,23 +181,10 @@ class Intake:
         )
         return Outcome("quarantined", reason)
 
-    def count_failed(self, problem: BaseException, decoded: Decoded, book: Book) -> None:
+    def count_failed(self, problem: JournalUnavailable, decoded: Decoded, book: Book) -> None:
         """Count what could not be made safe."""
         book.failed += 1
-        if isinstance(problem, JournalUnavailable):
-            self.shedding.failed(problem, kind_of(decoded.events))
-
-    @staticmethod
-    def settle(outcome: Outcome, decoded: Decoded, book: Book) -> None:
-        """Count what has become safe."""
-        if outcome.fate == "duplicate":
-            book.duplicates += 1
-        else:
-            book.journalled += 1
-            book.events += len(decoded.events)
-
-    def _settle_key(self, key: bytes, entry: Entry, ended: "asyncio.Future[None]") -> None:
-        self._dedup.settle(key, entry, safe=not ended.cancelled() and ended.exception() is None)
+        self.shedding.failed(problem, kind_of(decoded.events))
 
 
 def decode_safely(decode: Callable[[*Arguments], Decoded], *arguments: *Arguments) -> Decoded:
@@ -188,7 +198,6 @@ def decode_safely(decode: Callable[[*Arguments], Decoded], *arguments: *Argument
         raise Malformed(f"decoder fault: {type(fault).__name__}") from fault
 
 
-def _done() -> "asyncio.Future[None]":
-    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    future.set_result(None)
-    return future
+def _end(future: "asyncio.Future[Outcome | JournalUnavailable]", outcome: Outcome | JournalUnavailable) -> None:
+    if not future.done():
+        future.set_result(outcome)

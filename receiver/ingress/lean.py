@@ -8,7 +8,6 @@ refuse, so that limits and error answers exist once.
 
 import re
 import time
-from asyncio import Future
 from collections.abc import Callable
 from email.utils import formatdate
 from functools import partial
@@ -21,7 +20,7 @@ from receiver.errors import JournalUnavailable, NotFound, Unauthorized
 from receiver.ingress.answers import ACCEPTED, RETRY_AFTER_S, sentence
 from receiver.ingress.guard import Target
 from receiver.ingress.http import Deliveries, is_kept, record_of
-from receiver.ingress.intake import Begun, Outcome
+from receiver.ingress.intake import Outcome
 from receiver.ingress.limits import Hold
 from receiver.vendors import vendor_named
 
@@ -153,23 +152,20 @@ class Lean:
         if not deliveries.budget.take_at_once(hold, len(body)):
             return False
         book = deliveries.book(endpoint)
-        begun = deliveries.intake.begin(record_of(target, body, received_ns, kept), book)
-        if begun is None:
+        record = record_of(target, body, received_ns, kept)
+        if not deliveries.intake.begin(record, book, partial(self._end, hold, waits)):
             deliveries.budget.give_back(hold)
             return False
         book.received += 1
         book.bytes += len(body)
         self.taken += 1
-        begun.safe.add_done_callback(partial(self._end, begun, hold, waits))
         return True
 
-    def _end(self, begun: Begun, hold: Hold, waits: Waits, _: "Future[None]") -> None:
+    def _end(self, hold: Hold, waits: Waits, outcome: Outcome | JournalUnavailable) -> None:
         self._deliveries.budget.give_back(hold)
-        try:
-            outcome = begun.settle()
-        except JournalUnavailable as problem:
-            body = sentence(str(problem))
-            waits.answer(self._head(problem.status, "Service Unavailable", len(body), RETRY_AFTER_S) + body)
+        if isinstance(outcome, JournalUnavailable):
+            body = sentence(str(outcome))
+            waits.answer(self._head(outcome.status, "Service Unavailable", len(body), RETRY_AFTER_S) + body)
         else:
             waits.answer(self._answer(outcome))
 

@@ -9,10 +9,10 @@ import structlog
 from receiver.errors import JournalUnavailable, Malformed, NotFound, Shed
 from receiver.events import Event, StreamClosed, StreamOpened
 from receiver.ingress.guard import CHANNELS
-from receiver.ingress.intake import Intake, decode_safely
+from receiver.ingress.intake import Intake, Outcome, decode_safely
 from receiver.ingress.media import MediaGather
 from receiver.ingress.shedding import Kind as Weight
-from receiver.ingress.shedding import kind_of, kind_of_channel
+from receiver.ingress.shedding import kind_of_channel
 from receiver.ingress.streams import Ended, Key, StreamBook
 from receiver.journal.base import EVENTS, MEDIA
 from receiver.journal.state import State
@@ -198,23 +198,17 @@ class Stream:
             await self._quarantine("text", payload, now_ns, state, problem)
             return
         record = self._record("text", payload, now_ns, state)
-        weight = kind_of(decoded.events)
         try:
-            future, outcome = self._rim.intake.submit(record, decoded, self._book)
+            self._rim.intake.submit(record, decoded, self._book, self._text_settled)
         except Shed as problem:
-            self._book.failed += 1
-            self._rim.intake.shedding.failed(problem, weight)
+            self._rim.intake.count_failed(problem, decoded, self._book)
             self.failed.set()
             return
-
-        def settle(ended: "asyncio.Future[None]") -> None:
-            if self._lost(ended, weight):
-                self._book.failed += 1
-            else:
-                Intake.settle(outcome, decoded, self._book)
-
-        future.add_done_callback(settle)
         await self._rim.intake.journal.room(EVENTS)
+
+    def _text_settled(self, outcome: Outcome | JournalUnavailable) -> None:
+        if isinstance(outcome, JournalUnavailable):
+            self.failed.set()
 
     async def _quarantine(self, kind: Kind, payload: bytes, now_ns: int, state: bytes, problem: Malformed) -> None:
         """Keep a message that means nothing. Its number stands behind the connection's name, so that ids made from

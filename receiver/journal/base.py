@@ -5,10 +5,14 @@ for what comes after a number, so a consumer's whole state is one integer: its c
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from receiver.errors import JournalUnavailable
 from receiver.record import Record
+
+#: told once what became of a record: ``None`` when it is on disk
+Ended = Callable[[JournalUnavailable | None], None]
 
 EVENTS = "events"
 MEDIA = "media"
@@ -18,9 +22,12 @@ QUARANTINE = "quarantine"
 class Journal(Protocol):
     """Append, read after a cursor, wait for more."""
 
+    def put(self, record: Record, ended: Ended, lane: str = EVENTS) -> None:
+        """Number ``record`` and hand it to the writer. ``ended`` is called when it is on disk (lane ``media``: written,
+        synced by time), or cannot be; on the event loop, later than this returns. It must not raise."""
+
     def submit(self, record: Record, lane: str = EVENTS) -> "asyncio.Future[None]":
-        """Number ``record`` and hand it to the writer. The future ends when it is on disk (lane ``media``: written,
-        synced by time), or raises ``JournalUnavailable``. Do not cancel it: shield it."""
+        """The same with a future, which raises ``JournalUnavailable``. Do not cancel it: shield it."""
 
     def has_room(self, lane: str = EVENTS) -> bool:
         """Whether ``room`` would return at once."""

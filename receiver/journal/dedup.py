@@ -4,13 +4,15 @@ Three generations bound the memory: lookups see all of them, and the eldest is d
 delivery takes about 50 bytes of plain columns; as objects in a dictionary it would take 250.
 """
 
-import asyncio
 import struct
 from array import array
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
 
 import msgspec
+
+from receiver.journal.base import Ended
 
 _DIGEST = struct.Struct("<QQ")
 #: what several keys in one begin with; a key by itself begins with the name of a vendor
@@ -38,13 +40,13 @@ def split_keys(key: bytes) -> Sequence[bytes]:
 
 
 class Entry(msgspec.Struct):
-    """The last delivery with a key, and when it came. ``safe`` is its journal future: a repeat is answered no earlier
-    than it ends."""
+    """The last delivery with a key, and when it came. ``waiting``: whom to tell when it is on disk, while it is on its
+    way there: a repeat is answered no earlier."""
 
     seq: int
     at_ns: int
     repeat: int
-    safe: "asyncio.Future[None] | None" = None
+    waiting: list[Ended] | None = None
 
 
 class Dedup:
@@ -88,7 +90,7 @@ class Dedup:
 
     def settle(self, key: bytes, entry: Entry, *, safe: bool) -> None:
         """It is on disk, or did not get there: then the vendor's next try must count."""
-        entry.safe = None
+        entry.waiting = None
         for one in split_keys(key):
             if self._expected.get(one) is entry:
                 del self._expected[one]
@@ -147,6 +149,7 @@ class _Generation:
         return slot
 
 
+@lru_cache(maxsize=1024)  # asked for when a delivery comes, and again when it is on disk
 def _digest(key: bytes) -> tuple[int, int]:
     high, low = _DIGEST.unpack(blake2b(key, digest_size=_DIGEST.size).digest())
     return high, low

@@ -18,6 +18,7 @@ import msgspec
 import structlog
 
 from receiver.errors import DiskFull, JournalUnavailable
+from receiver.journal.base import Ended
 from receiver.journal.chain import Link
 from receiver.journal.clock import steady_ns
 from receiver.journal.recent import Recent
@@ -30,7 +31,8 @@ from receiver.record import Record
 log = structlog.get_logger()
 _CLOSE = None
 _PROBE = "probe"
-_Item = tuple[Record, asyncio.Future[None]]
+#: a record, the memory that it takes, whom to tell
+_Item = tuple[Record, int, Ended]
 _GROUP_RECORDS = 4096
 _GROUP_BYTES = 4 << 20
 #: the same failure is told once in so many seconds
@@ -87,17 +89,16 @@ class Lane(Shelf):
 
     # ---- on the event loop
 
-    def submit(self, record: Record) -> "asyncio.Future[None]":
+    def put(self, record: Record, ended: Ended) -> None:
         """Hand a numbered record to the writer."""
-        future: asyncio.Future[None] = self._loop.create_future()
+        size = memory_bytes(record)
         self._pending.append(record.seq)
         self._idle.clear()
         self._pending_bytes += len(record.payload)
-        self._memory.put(memory_bytes(record))
+        self._memory.put(size)
         if not self._fresh:
             self._loop.call_soon(self._hand_over)
-        self._fresh.append((record, future))
-        return future
+        self._fresh.append((record, size, ended))
 
     @property
     def has_room(self) -> bool:
@@ -154,19 +155,18 @@ class Lane(Shelf):
     def _committed(self, group: list[_Item], error: str | None, full: bool) -> None:
         self.error, self.full = error, full
         kind = DiskFull if full else JournalUnavailable
-        for record, future in group:
+        for record, size, ended in group:
             self._pending.popleft()
             self._pending_bytes -= len(record.payload)
-            self._memory.bytes -= memory_bytes(record)
+            self._memory.bytes -= size
             if error is None:
                 self.head = record.last_seq
                 self.positions += record.count
-                self.tail.append(record)
-                if not future.done():
-                    future.set_result(None)
-            elif not future.done():
-                future.set_exception(kind(f"journal lane {self.name}: {error}"))
-                future.exception()  # nobody may be waiting: that is no fault of theirs
+                self.tail.append(record, size)
+            try:
+                ended(None if error is None else kind(f"journal lane {self.name}: {error}"))
+            except Exception:  # one of ours; those behind it must still be told
+                log.exception("journal.commit.untold", lane=self.name, sequence=record.seq)
         self._memory.admit()
         if not self._pending:
             self._idle.set()
@@ -179,7 +179,7 @@ class Lane(Shelf):
             error: str | None = None
             full = False
             try:
-                self._commit_somewhere([record for record, _ in group])
+                self._commit_somewhere([record for record, _, _ in group])
             except (sqlite3.Error, OSError) as problem:
                 full = is_full(problem, self._folder)
                 self._tell_failure(problem, len(group))
@@ -201,7 +201,7 @@ class Lane(Shelf):
         if isinstance(first, str):
             return []
         group = first
-        size = sum(len(record.payload) for record, _ in group)
+        size = sum(len(record.payload) for record, _, _ in group)
         while len(group) < _GROUP_RECORDS and size < _GROUP_BYTES:
             try:
                 item = self._queue.get_nowait()
@@ -213,7 +213,7 @@ class Lane(Shelf):
             if isinstance(item, str):
                 continue
             group += item
-            size += sum(len(record.payload) for record, _ in item)
+            size += sum(len(record.payload) for record, _, _ in item)
         return group
 
     def _commit_somewhere(self, records: list[Record]) -> None:

@@ -15,7 +15,8 @@ from typing import TypeVar
 
 import structlog
 
-from receiver.journal.base import EVENTS, MEDIA, QUARANTINE
+from receiver.errors import JournalUnavailable
+from receiver.journal.base import EVENTS, MEDIA, QUARANTINE, Ended
 from receiver.journal.clock import steady_ns
 from receiver.journal.dedup import Dedup, Entry
 from receiver.journal.lane import Lane, LaneLimits
@@ -66,14 +67,19 @@ class SqliteJournal:
         for lane in self.lanes.values():
             lane.probe()
 
+    def put(self, record: Record, ended: Ended, lane: str = EVENTS) -> None:
+        record.seq = number = self._last + 1
+        for event in record.events or ():
+            event.sequence = number
+            number += 1
+        record.count = max(1, number - record.seq)
+        self._last += record.count
+        self.lanes[lane].put(record, ended)
+
     def submit(self, record: Record, lane: str = EVENTS) -> "asyncio.Future[None]":
-        record.seq = first = self._last + 1
-        record.count = count = max(1, len(record.events)) if record.events is not None else 1
-        self._last += count
-        if record.events is not None:
-            for offset, event in enumerate(record.events):
-                event.sequence = first + offset
-        return self.lanes[lane].submit(record)
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.put(record, partial(_end, future), lane)
+        return future
 
     def has_room(self, lane: str = EVENTS) -> bool:
         return self.lanes[lane].has_room
@@ -173,6 +179,16 @@ class SqliteJournal:
             if not waiter.done():
                 waiter.set_result(None)
         self._waiters.clear()
+
+
+def _end(future: "asyncio.Future[None]", problem: JournalUnavailable | None) -> None:
+    if future.done():
+        return
+    if problem is None:
+        future.set_result(None)
+    else:
+        future.set_exception(problem)
+        future.exception()  # nobody may be waiting: that is no fault of theirs
 
 
 def recall_ahead(folder: Path, entries: int, dedup: Dedup) -> int:

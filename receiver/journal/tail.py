@@ -33,20 +33,24 @@ class Tail:
         #: up to where each has read
         self._readers: dict[str, int] = {}
         self._bytes = 0
+        #: beyond it some are let go, if they can be
+        self._enough_bytes = max_bytes // 8
         self._records: list[Record] = []
         self._sizes: list[int] = []
         self._start = 0
 
-    def append(self, record: Record) -> None:
-        """Add the next record; the oldest go when the limit is passed, or when nobody needs them."""
-        size = memory_bytes(record)
+    def append(self, record: Record, size: int) -> None:
+        """Add the next record of ``size`` (``memory_bytes``); the oldest go when the limit is passed, or when nobody
+        needs them."""
         if record.kind == "frames" and record.events is not None:
             record.payload = b""  # the events hold the messages: once in memory is enough
         self._records.append(record)
         self._sizes.append(size)
         self._bytes += size
-        if self._bytes > self._max_bytes // 8:
+        if self._bytes > self._enough_bytes:
             self._let_go()
+            # looked at again when there is something to it
+            self._enough_bytes = min(max(self._bytes + self._max_bytes // 64, self._max_bytes // 8), self._max_bytes)
 
     def read(self, after: int, upto: int, limit_bytes: int, reader: str = "") -> tuple[list[Record], int]:
         """Records with ``after < seq <= upto``, about ``limit_bytes`` of payload, and up to where that is complete.

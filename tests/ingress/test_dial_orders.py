@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from receiver.app import Receiver
-from receiver.ingress.intake import Begun, Outcome, Takes
+from receiver.ingress.intake import Outcome, Settled, Takes
 from receiver.record import Record
 from receiver.running import changes
 from receiver.settings import Settings, from_dict
@@ -209,7 +209,7 @@ async def test_a_stop_does_not_wait_for_one_that_does_not_close(tmp_path: Path) 
 class Nobody(Takes):
     """A successor that is never given anything."""
 
-    def begin(self, record: Record, book: Intake) -> Begun | None:
+    def begin(self, record: Record, book: Intake, settled: Settled) -> bool:
         raise AssertionError
 
     async def room(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from receiver.app import Receiver
-from receiver.ingress.intake import Begun, Outcome
+from receiver.ingress.intake import Outcome, Settled
 from receiver.journal.lane import Lane
 from receiver.record import Record
 from receiver.settings import from_dict
@@ -211,8 +211,8 @@ class Successor:
     def __init__(self) -> None:
         self.payloads: list[bytes] = []
 
-    def begin(self, record: Record, book: Intake) -> Begun | None:
-        return None
+    def begin(self, record: Record, book: Intake, settled: Settled) -> bool:
+        return False
 
     async def room(self) -> None:
         return

@@ -60,7 +60,7 @@ def test_a_record_is_counted_as_what_it_takes(make: Callable[[int], Record]) -> 
         for number in range(1, 51):
             one = make(number)
             counted += memory_bytes(one)
-            kept.append(one)
+            kept.append(one, memory_bytes(one))
             for event in one.events or ():
                 event.json()
             del one
@@ -73,7 +73,8 @@ def test_rows_beyond_the_limit_are_gone() -> None:
     with traced() as held:
         tail = Tail(limit, 0)
         for number in range(1, 61):
-            tail.append(frames(number * 1000, 130))
+            one = frames(number * 1000, 130)
+            tail.append(one, memory_bytes(one))
             tail.read(tail.floor, tail.floor, 1, "a")
         assert held() <= limit
         records, _ = tail.read(tail.floor, 1 << 60, 1 << 30)
@@ -84,7 +85,8 @@ def kept(behind: Callable[[int], int | None], reader: str = "a") -> list[int]:
     """How many of 400 callbacks lie in a tail that has room for 80, after each; read so far behind the newest."""
     tail, found = Tail(80 * memory_bytes(callback(1)), 0), []
     for number in range(1, 401):
-        tail.append(callback(number))
+        one = callback(number)
+        tail.append(one, memory_bytes(one))
         if (back := behind(number)) is not None:
             tail.read(max(tail.floor, number - back - 1), number - back, 1 << 30, reader)
         found.append(number - tail.floor)
