@@ -12,23 +12,31 @@ from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.contenders import Contender, Running, running
+from tests.benchmarks.contenders import Contender, running
 from tests.benchmarks.goals import at_least, at_most
-from tests.benchmarks.meter import read_noted
+from tests.benchmarks.meter import LIVE_S, caught_up_mark, read_noted
 from tests.benchmarks.realtime import RUNNER
 from tests.benchmarks.rows import Book, Row
 from tests.benchmarks.steady import Answers, requests, send_steadily
 from tests.benchmarks.voices import Voices
 
-_SINKS = '[sinks.live]\ntype = "meter"\n[sinks.late]\ntype = "meter"\ngate = "{gate}"\n'
-_PENDING = 'receiver_sink_pending{sink="late"}'
-_SOCKETS = 100
-_RATE = 500.0
-#: whoever is no further behind is live: in seconds, and in events of that traffic
-LIVE_S = 0.5
-_LIVE = 2500
+#: memory for the newest records: a second of that traffic, so that what was missed comes from disk
+_TAIL_BYTES = 2 << 20
+_CONFIG = """
+[journal.events]
+tail_bytes = {tail}
+[journal.media]
+tail_bytes = {tail}
+[sinks.live]
+type = "meter"
+[sinks.late]
+type = "meter"
+gate = "{gate}"
+"""
+_SOCKETS = 20
+_RATE = 200.0
 _WARM_S = 2.0
-_LOOK_S = 0.1
+_LOOK_S = 0.05
 _PATIENCE_S = 90.0
 _TICK_S = 0.001
 _SPEED = "traffic delivered, seconds of it in a second"
@@ -43,9 +51,9 @@ def catching_up(rounds: int, calm_s: float, outage_s: float) -> Row:
         with tempfile.TemporaryDirectory(prefix="bench-", dir=Path.cwd()) as name:
             folder = Path(name)
             story = _Story(folder / "gate", calm_s, outage_s)
-            one = Contender("ours", sinks=_SINKS.format(gate=story.gate), runner=RUNNER)
+            one = Contender("ours", sinks=_CONFIG.format(tail=_TAIL_BYTES, gate=story.gate), runner=RUNNER)
             with running(one, folder) as server, Voices(server.port, _SOCKETS) as voices:
-                answers = asyncio.run(story.run(server, voices))
+                answers = asyncio.run(story.run(server.port, voices))
                 voices.finish()
             remarks += story.tell(book, folder / "data", answers)
     verdicts = at_least("catching up from disk, in multiples of real time", book.median(_SPEED, "s"), 10)
@@ -73,7 +81,7 @@ def caught_up(at_ns: Any, received_ns: Any, opened_ns: int) -> tuple[int, float]
 
 
 class _Story:
-    """Calm, outage, catching up, calm: under one load, and looked at in the same way all the time."""
+    """Calm, outage, catching up, calm: under one load. Nothing is asked of the server meanwhile: that would show."""
 
     def __init__(self, gate: Path, calm_s: float, outage_s: float) -> None:
         self.gate = gate
@@ -82,13 +90,12 @@ class _Story:
         self._at_ns: dict[str, int] = {}
         self._going = True
 
-    async def run(self, server: Running, voices: Voices) -> Answers:
+    async def run(self, port: int, voices: Voices) -> Answers:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._speak(voices))
-            some = requests(server.port, lambda: self._going)
-            posts = tasks.create_task(send_steadily(server.port, _RATE, some))
+            posts = tasks.create_task(send_steadily(port, _RATE, requests(port, lambda: self._going)))
             try:
-                await self._phases(server)
+                await self._phases()
             finally:
                 self._going = False
         return posts.result()
@@ -111,22 +118,22 @@ class _Story:
             book.add(f"{what}, meanwhile", "ms", float(np.percentile(values[meanwhile], 99)))
         return [f"{answers.failed} callbacks without success"] * bool(answers.failed)
 
-    async def _phases(self, server: Running) -> None:
-        await self._watch(server, _WARM_S)
+    async def _phases(self) -> None:
+        await asyncio.sleep(_WARM_S)
         self._begin("calm")
-        await self._watch(server, self._calm_s)
+        await asyncio.sleep(self._calm_s)
         self._begin("shut")
         self.gate.touch()
-        await self._watch(server, self._outage_s)
+        await asyncio.sleep(self._outage_s)
         self.gate.unlink()
         self._begin("open")
-        deadline_s = time.monotonic() + _PATIENCE_S
-        while await server.metric(_PENDING) > _LIVE:
+        live, deadline_s = caught_up_mark(self.gate), time.monotonic() + _PATIENCE_S
+        while not live.exists():
             if time.monotonic() > deadline_s:
                 raise RuntimeError(f"a sink has not caught up {_PATIENCE_S:.0f} s after its far side came back")
             await asyncio.sleep(_LOOK_S)
         self._begin("live")
-        await self._watch(server, self._calm_s)
+        await asyncio.sleep(self._calm_s)
         self._begin("end")
 
     async def _speak(self, voices: Voices) -> None:
@@ -134,12 +141,6 @@ class _Story:
         while self._going:
             voices.tick()
             await asyncio.sleep(_TICK_S)
-
-    async def _watch(self, server: Running, seconds: float) -> None:
-        end_s = time.monotonic() + seconds
-        while time.monotonic() < end_s:
-            await server.metric(_PENDING)
-            await asyncio.sleep(_LOOK_S)
 
     def _begin(self, phase: str) -> None:
         self._at_ns[phase] = time.time_ns()

@@ -4,12 +4,13 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from receiver.journal.base import EVENTS, MEDIA, QUARANTINE
 from receiver.journal.lane import LaneLimits
 from receiver.journal.sqlite import SqliteJournal
+from receiver.journal.state import State
 from receiver.record import Record, pack_frames
 from tests.faults.load import body
 from tests.vendors.meetstream_wire import frame
@@ -31,8 +32,9 @@ def affordable_bytes(wanted_bytes: int, folder: Path) -> int:
     return min(wanted_bytes, int(shutil.disk_usage(folder).free * _SPARE))
 
 
-async def fill_journal(folder: Path, wanted_bytes: int) -> int:
-    """Write about ``wanted_bytes`` into a new journal in ``folder``, received over the day until now. Bytes on disk."""
+async def fill_journal(folder: Path, wanted_bytes: int, sinks: Iterable[str]) -> int:
+    """Write about ``wanted_bytes`` into a new journal in ``folder``, received over the day until now; each of ``sinks``
+    has had all of it. Bytes on disk."""
     folder.mkdir(parents=True)
     journal = SqliteJournal(folder, dict.fromkeys((EVENTS, MEDIA, QUARANTINE), _LIMITS))
     try:
@@ -41,6 +43,10 @@ async def fill_journal(folder: Path, wanted_bytes: int) -> int:
         await journal.settle()
         if journal.error:
             raise RuntimeError(f"the journal cannot be filled: {journal.error}")
+        state = State(folder / "state.db")
+        for sink in sinks:
+            state.move(sink, journal.head)
+        await state.close()
     finally:
         await journal.close()
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

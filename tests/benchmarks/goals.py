@@ -4,6 +4,9 @@ import math
 
 import msgspec
 
+#: beyond it, percents say nothing any more
+_MANY = 10
+
 
 class Verdict(msgspec.Struct):
     """One goal and what was measured. ``by``: how far the value is on the good side of ``limit``, as a share of it, or
@@ -26,9 +29,15 @@ class Verdict(msgspec.Struct):
         about = f"{'then' if self.then else 'goal'}  {about}"
         if self.value is None:
             return f"{about}: not measured, {self.why}"
-        far = f"{abs(self.by):.0%}".replace("%", " %") if self.limit else f"{_number(abs(self.by))}{_unit(self.unit)}"
-        said = "met exactly" if self.by == 0 else f"{'met' if self.met else 'missed'} by {far}"
-        return f"{about}: {short(self.value)}{_unit(self.unit)}, {said}"
+        return f"{about}: {short(self.value)}{_unit(self.unit)}, {'met' if self.met else 'missed'}{self._far()}"
+
+    def _far(self) -> str:
+        far = abs(self.by)
+        if far == 0:
+            return ""
+        if not self.limit:
+            return f" by {short(far)}{_unit(self.unit)}"
+        return f" by {far * 100:.0f} %" if far < _MANY else f" by {short(far)} times that"
 
 
 def at_least(
@@ -54,7 +63,7 @@ def judge(verdict: Verdict, value: float) -> Verdict:
 
 def short(value: float) -> str:
     """A figure with as many digits as anybody reads."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}"
+    return f"{value:,.0f}" if abs(value) >= 100 or value == round(value, 0) else f"{value:.2f}"
 
 
 def _verdicts(

@@ -21,8 +21,9 @@ from sinks.base import Batch, SinkConfig
 #: of so many events one is noted: all of them would weigh as much as what is measured
 STRIDE = 16
 _SHUT_S = 0.02
+#: whoever is no further behind is live
+LIVE_S = 0.5
 STAMP_BYTES = 8
-Column = "np.ndarray[Any, np.dtype[np.int64]]"
 
 
 class Noted(msgspec.Struct):
@@ -41,6 +42,11 @@ class Noted(msgspec.Struct):
 def read_noted(data_dir: Path, sink: str) -> Noted:
     """What ``sink`` noted. Raises: OSError where the server did not end it."""
     return msgspec.msgpack.decode((data_dir / f"{sink}.noted").read_bytes(), type=Noted)
+
+
+def caught_up_mark(gate: Path) -> Path:
+    """The file that is there once a sink with this gate is live again."""
+    return gate.with_suffix(".live")
 
 
 class Notes:
@@ -69,7 +75,8 @@ class Notes:
 
 
 class MeterConfig(SinkConfig, kw_only=True):
-    """``gate``: while there is a file of this name, the far side hangs."""
+    """``gate``: while there is a file of this name, the far side hangs. Once it has caught up, there is another one,
+    see ``caught_up_mark``."""
 
     batch_events: int = 4000
     gate: str = ""
@@ -82,6 +89,7 @@ class MeterSink:
 
     def __init__(self, name: str, config: MeterConfig, data_dir: Path) -> None:
         self._gate = Path(config.gate) if config.gate else None
+        self._behind = False
         self._notes = Notes(name, data_dir)
 
     async def open(self) -> None:
@@ -89,9 +97,14 @@ class MeterSink:
 
     async def write(self, batch: Batch) -> None:
         """Take it, once the gate is open."""
-        while self._gate is not None and self._gate.exists():  # noqa: ASYNC110 - another process opens it
+        while self._gate is not None and self._gate.exists():
+            self._behind = True
             await asyncio.sleep(_SHUT_S)
         self._notes.take(batch.events)
+        if self._behind and self._gate is not None:
+            self._behind = time.time_ns() - batch.events[-1].received_ns > LIVE_S * 1e9
+            if not self._behind:
+                caught_up_mark(self._gate).touch()
 
     async def close(self) -> None:
         """Write the notes down."""

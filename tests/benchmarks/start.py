@@ -54,7 +54,8 @@ def start_with_journal(rounds: int, wanted_bytes: int) -> Row:
     book = Book()
     with tempfile.TemporaryDirectory(prefix="bench-", dir=Path.cwd()) as name:
         folder = Path(name)
-        size = asyncio.run(fill_journal(folder / "data" / "journal", affordable_bytes(wanted_bytes, folder)))
+        journal, most = folder / "data" / "journal", affordable_bytes(wanted_bytes, folder)
+        size = asyncio.run(fill_journal(journal, most, sinks=["nothing"]))
         for _ in range(rounds):
             for one, where in ((EMPTY, None), (FULL, folder)):
                 forget_pages(folder)
