@@ -16,8 +16,8 @@ from tests.faults.load import body
 from tests.vendors.meetstream_wire import frame
 
 _DAY_NS = 86_400 * 10**9
-#: of all bytes so many are callbacks: each of them is a row, and a key to remember
-_CALLBACKS = 0.1
+#: of all bytes so many are callbacks, each of them a row and a key; at most so many, twice what is remembered of them
+_CALLBACKS, _MOST_CALLBACKS_BYTES = 0.1, 100_000_000
 _FRAMES = 32
 _PCM_BYTES = 1920
 _KEY_BYTES = 16
@@ -32,14 +32,20 @@ def affordable_bytes(wanted_bytes: int, folder: Path) -> int:
     return min(wanted_bytes, int(shutil.disk_usage(folder).free * _SPARE))
 
 
+def callback_bytes(wanted_bytes: int) -> int:
+    """Of a journal so many bytes are callbacks; the rest is audio."""
+    return min(int(_CALLBACKS * wanted_bytes), _MOST_CALLBACKS_BYTES)
+
+
 async def fill_journal(folder: Path, wanted_bytes: int, sinks: Iterable[str]) -> int:
     """Write about ``wanted_bytes`` into a new journal in ``folder``, received over the day until now; each of ``sinks``
     has had all of it. Bytes on disk."""
     folder.mkdir(parents=True)
     journal = SqliteJournal(folder, dict.fromkeys((EVENTS, MEDIA, QUARANTINE), _LIMITS))
     try:
-        for lane, share, make in ((EVENTS, _CALLBACKS, _callback), (MEDIA, 1 - _CALLBACKS, _audio())):
-            await _fill(journal, lane, int(share * wanted_bytes), make)
+        callbacks = callback_bytes(wanted_bytes)
+        for lane, size, make in ((EVENTS, callbacks, _callback), (MEDIA, wanted_bytes - callbacks, _audio())):
+            await _fill(journal, lane, size, make)
         await journal.settle()
         if journal.error:
             raise RuntimeError(f"the journal cannot be filled: {journal.error}")

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from tests.benchmarks.contenders import NO_SINK, Contender, running
-from tests.benchmarks.filling import affordable_bytes, fill_journal, forget_pages
+from tests.benchmarks.filling import affordable_bytes, callback_bytes, fill_journal, forget_pages
 from tests.benchmarks.frames import connect
 from tests.benchmarks.goals import at_most
 from tests.benchmarks.rows import Book, Row
@@ -67,5 +67,6 @@ def start_with_journal(rounds: int, wanted_bytes: int) -> Row:
     if size < 0.9 * wanted_bytes:
         remarks.append(f"{wanted_bytes / 1e9:.1f} GB were wanted: there is no room for more on this disk")
     verdicts = at_most(f"start with {size / 1e9:.1f} GB", book.median(FULL.name, "s"), 1, unit="s")
-    name = f"start with a journal of {size / 1e9:.1f} GB, a tenth of it callbacks, read from disk"
+    calls = callback_bytes(most) / 1e6
+    name = f"start with a journal of {size / 1e9:.1f} GB, {calls:.0f} MB of it callbacks, not in the kernel's memory"
     return Row(name, book.figures(), book.ratios(FULL.name, "s"), verdicts, remarks)
