@@ -29,15 +29,17 @@ class Verdict(msgspec.Struct):
         about = f"{'then' if self.then else 'goal'}  {about}"
         if self.value is None:
             return f"{about}: not measured, {self.why}"
-        return f"{about}: {short(self.value)}{_unit(self.unit)}, {'met' if self.met else 'missed'}{self._far()}"
+        return (
+            f"{about}: {short(self.value)}{_unit(self.unit)}, {'met' if self.met else 'missed'}{self._far(self.value)}"
+        )
 
-    def _far(self) -> str:
+    def _far(self, value: float) -> str:
         far = abs(self.by)
         if far == 0:
             return ""
         if not self.limit:
             return f" by {short(far)}{_unit(self.unit)}"
-        return f" by {far * 100:.0f} %" if far < _MANY else f" by {short(far)} times that"
+        return f" by {far * 100:.0f} %" if far < _MANY else f", it is {short(value / self.limit)} times that"
 
 
 def at_least(

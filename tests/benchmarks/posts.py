@@ -31,7 +31,7 @@ CONTENDERS = (
 #: files so small that some are closed, folded and deleted in each second or two
 TIDYING = Contender(
     "ours, while files are folded and deleted",
-    sinks=f"[journal.events]\nsegment_bytes = {2 << 20}\nmax_bytes = {8 << 20}\n{FILE_SINK}",
+    sinks=f"[journal.events]\nsegment_bytes = {1 << 20}\nmax_bytes = {2 << 20}\n{FILE_SINK}",
 )
 _WAITS_FOR_DISK = (SQLITE, SYNC_EACH)
 _PATH = "/meetstream/default"
@@ -86,7 +86,7 @@ def answer_times(rounds: int, seconds: float, rate: float = 2000.0) -> Row:
     for one in (OURS, TIDYING):
         verdicts += at_most(f"{one.name}: p50", book.median(f"{one.name}: p50", "ms"), 1, unit="ms")
         verdicts += at_most(f"{one.name}: p99", book.median(f"{one.name}: p99", "ms"), 5, unit="ms", then=2)
-    return Row(f"callback answer at {rate:.0f}/s, from when it was due", book.figures(), {}, verdicts, remarks)
+    return Row(f"callback answer at {rate:,.0f}/s, from when it was due", book.figures(), {}, verdicts, remarks)
 
 
 def _deleted(log: Path) -> int:

@@ -54,9 +54,9 @@ class Voices:
     def sent(self) -> int:
         return self.due - self.dropped
 
-    def begin(self) -> None:
-        """The first frame is due now."""
-        self._begin_s = time.perf_counter()
+    def begin(self, ago_s: float = 0.0) -> None:
+        """The first frame was due so long ago; without, it is due now."""
+        self._begin_s = time.perf_counter() - ago_s
 
     def tick(self) -> None:
         """Send every frame that is due by now."""

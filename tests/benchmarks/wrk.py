@@ -35,7 +35,8 @@ def read_told(text: str) -> Told:
 
     Raises: RuntimeError, where there is no such line, or it is not of that shape.
     """
-    lines = [line.split() for line in text.splitlines() if line.startswith("RESULT ")]
+    whole = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    lines = [line.split() for line in whole if line.startswith("RESULT ")]
     if len(lines) != 1 or len(lines[0]) != 6:
         raise RuntimeError(f"wrk printed {len(lines)} results of five numbers, wanted one; it said: {text[-500:]!r}")
     try:
