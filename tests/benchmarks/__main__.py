@@ -41,6 +41,10 @@ exit status: 0 whatever was measured, for it is no test; 130 interrupted; 2 wron
 """
 
 
+#: from here on a row says so: what the kernel does for nobody in particular is less
+_MANY_OTHERS = 0.15
+
+
 @dataclass(frozen=True)
 class Extent:
     """How much is measured."""
@@ -130,7 +134,7 @@ def main(arguments: list[str] | None = None) -> int:
 def measure(page: Page, name: str, one: Measurement, much: Extent) -> None:
     """Print what came of it and put it onto ``page``; where nothing did, why. Progress goes to standard error."""
     print(f"measuring {name} ...", file=sys.stderr, flush=True)
-    begun_s = time.monotonic()
+    begun_s, around = time.monotonic(), Machine()
     try:
         if one.needs and shutil.which(one.needs) is None:
             raise RuntimeError(f"there is no {one.needs}: apt-get install {one.needs}")
@@ -141,7 +145,10 @@ def measure(page: Page, name: str, one: Measurement, much: Extent) -> None:
         return
     print(f"{name} took {time.monotonic() - begun_s:.0f} s", file=sys.stderr)
     page.rows += rows
+    others = around.others()
     for row in rows:
+        if others > _MANY_OTHERS:
+            row.remarks.append(f"disturbed: {others:.0%} of all cores' time went to others while this was measured")
         print(row.text(), flush=True)
 
 
