@@ -23,7 +23,7 @@ rows:
 {rows}
 
 examples:
-  python -m tests.benchmarks                          everything, about 20 minutes
+  python -m tests.benchmarks                          everything, 20 to 25 minutes
   python -m tests.benchmarks --quick                  everything, shorter: under 4 minutes, with wider spreads
   python -m tests.benchmarks --quick --only frames    one row
   python -m tests.benchmarks --only start --journal-gb 2 --json /tmp/start.json
@@ -148,7 +148,9 @@ def measure(page: Page, name: str, one: Measurement, much: Extent) -> None:
     others = around.others()
     for row in rows:
         if others > _MANY_OTHERS:
-            row.remarks.append(f"disturbed: {others:.0%} of all cores' time went to others while this was measured")
+            row.remarks.append(
+                f"disturbed: {100 * others:.0f} % of all cores' time went to others while this was measured"
+            )
         print(row.text(), flush=True)
 
 

@@ -64,7 +64,7 @@ def frames_a_second(rounds: int, seconds: float) -> Row:
                 finally:
                     blaster.close()
             if busy_s < 0.85 * took_s and one is not SENDER:
-                remarks.append(f"{one.name}: its core was busy for {busy_s / took_s:.0%} only")
+                remarks.append(f"{one.name}: its core was busy for {100 * (busy_s / took_s):.0f} % only")
     verdicts = [
         *at_least("journalled and decoded", book.median(f"{OURS.name}: in its journal", "/s"), 100_000, unit="/s"),
         *at_least("ours / (e)", book.ratio(OURS.name, FASTAPI.name, "/s"), 2),

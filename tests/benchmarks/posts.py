@@ -52,7 +52,7 @@ def callbacks_a_second(rounds: int, seconds: float) -> Row:
             if told.failed:
                 remarks.append(f"{one.name}: {told.failed} of {told.requests} were no success")
             if busy_s < 0.85 * told.took_s and one not in _WAITS_FOR_DISK:
-                remarks.append(f"{one.name}: its core was busy for {busy_s / told.took_s:.0%} only")
+                remarks.append(f"{one.name}: its core was busy for {100 * (busy_s / told.took_s):.0f} % only")
     verdicts = [
         *at_least("ours / (a), which is not durable", book.ratio(OURS.name, FROM_MEMORY.name, "/s"), 2, then=3),
         *at_least("ours / (c)", book.ratio(OURS.name, SYNC_EACH.name, "/s"), 8),
@@ -81,7 +81,9 @@ def answer_times(rounds: int, seconds: float, rate: float = 2000.0) -> Row:
                 book.add(f"{one.name}: p{share * 100:.0f}", "ms", quantile_ms(answers.took_s(), share))
             late = answers.late / answers.sent
             remarks += [f"{one.name}: {answers.failed} without success"] * bool(answers.failed)
-            remarks += [f"{one.name}: the sender was late by more than 1 ms {late:.1%} of the time"] * (late > 0.01)
+            remarks += [f"{one.name}: the sender was late by more than 1 ms {100 * late:.1f} % of the time"] * (
+                late > 0.01
+            )
     verdicts = []
     for one in (OURS, TIDYING):
         verdicts += at_most(f"{one.name}: p50", book.median(f"{one.name}: p50", "ms"), 1, unit="ms")
