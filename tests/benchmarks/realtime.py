@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.benchmarks.contenders import Contender, Running, running
+from tests.benchmarks.frames import JOURNALLED
 from tests.benchmarks.goals import Verdict, at_most
 from tests.benchmarks.meter import STRIDE, read_noted
 from tests.benchmarks.rows import Book, Row
@@ -25,6 +26,7 @@ SENDER = Contender("only recv()", "bare_recv")
 GOAL_SOCKETS = 1000
 NO_KAFKA = "there is no broker: MEETING_RECEIVER_KAFKA is not `real`"
 _SINK = "meter"
+_PENDING = f'receiver_sink_pending{{sink="{_SINK}"}}'
 #: everybody connects, and the server warms up
 _WARM_S = 1.0
 #: so long after the last frame all of them have to be at the sink
@@ -122,15 +124,11 @@ def play(one: Contender, sockets: int, seconds: float) -> Heard:
     )
 
 
-_PENDING = f'receiver_sink_pending{{sink="{_SINK}"}}'
-_JOURNALLED = "receiver_journalled_total"
-
-
 async def _arrived(server: Running, sent: int) -> tuple[float, float]:
     """Wait until nothing is pending; what is, and what the journal has, in the end."""
     deadline_s = time.monotonic() + _PATIENCE_S
     while True:
-        journalled, pending = await server.metric(_JOURNALLED), await server.metric(_PENDING)
+        journalled, pending = await server.metric(JOURNALLED), await server.metric(_PENDING)
         if (journalled >= sent and not pending) or time.monotonic() > deadline_s:
             return pending, journalled
         await asyncio.sleep(0.1)

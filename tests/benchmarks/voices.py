@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from tests.benchmarks.frames import connect
-from tests.benchmarks.meter import STAMP_BYTES
 from tests.vendors.meetstream_wire import frame
 
 FRAME_S = 0.02
@@ -137,6 +136,3 @@ def room_for(sockets: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < sockets + 100 <= hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (sockets + 100, hard))
-
-
-assert STAMP_BYTES == struct.calcsize("<Q") <= PCM_BYTES
