@@ -94,11 +94,9 @@ def redact_text(text: str) -> str:
     In a text that is itself an object or array, members and form fields with a secret name are taken out too.
     """
     structured = text[:1] in ("{", "[")
-    if len(text) >= _SHORTEST_CHARS:
-        lower = text.lower()
-        if any(hint in lower for hint in _HINTS):
-            # before the members: an unquoted one ends at a blank, and a credential without its first word is not known
-            text = _CREDENTIAL.sub(REDACTED, _URL.sub(_redact_url, text))
+    if len(text) >= _SHORTEST_CHARS and any(map(text.lower().__contains__, _HINTS)):
+        # before the members: an unquoted one ends at a blank, and a credential without its first word is not known
+        text = _CREDENTIAL.sub(REDACTED, _URL.sub(_redact_url, text))
     return _redact_members(text) if structured else text
 
 

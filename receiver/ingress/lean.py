@@ -21,7 +21,6 @@ from receiver.ingress.answers import ACCEPTED, RETRY_AFTER_S, sentence
 from receiver.ingress.guard import Target
 from receiver.ingress.http import Deliveries, is_kept, record_of
 from receiver.ingress.intake import Outcome
-from receiver.ingress.limits import Hold
 from receiver.vendors import vendor_named
 
 #: longest head and body together
@@ -45,8 +44,8 @@ _SINGLE = frozenset({
     "content-location", "content-range", "content-type", "etag", "max-forwards", "server", "user-agent",
 })  # fmt: skip
 _KEEP_ALIVE = (b"keep-alive", b"Keep-Alive")
-_MOST_NAMES, _MOST_TARGETS = 1024, 4096
-_LONGEST_NAME, _LONGEST_TARGET = 128, 512
+_MOST_LINES, _MOST_TARGETS = 1024, 4096
+_LONGEST_LINE, _LONGEST_TARGET = 128, 512
 
 
 class Waits(Protocol):
@@ -56,13 +55,16 @@ class Waits(Protocol):
         """Send ``data``: the request is done."""
 
 
-class Name:
-    """What a header of this name means here."""
+class Line:
+    """What a header line means here."""
 
-    __slots__ = ("kept", "lower", "role")
+    __slots__ = ("kept", "lower", "pair", "role", "value")
 
-    def __init__(self, lower: str) -> None:
-        self.lower = lower
+    def __init__(self, line: bytes) -> None:
+        name, _, value = line.partition(b":")
+        self.value = value.strip(b" \t")
+        self.lower = lower = name.decode().lower()
+        self.pair = lower, self.value.decode("utf-8", "surrogateescape")
         #: whether the journal keeps it
         self.kept = is_kept(lower, inflated=True)
         self.role = (
@@ -84,7 +86,8 @@ class Lean:
         self._leaving = leaving
         #: deliveries that went this way
         self.taken = 0
-        self._names: dict[bytes, Name] = {}
+        #: most of what a sender says is what it said before
+        self._lines: dict[bytes, Line] = {}
         self._targets: dict[tuple[bytes, str | None], Target] = {}
         self._generation = -1
         self._answers: dict[str, bytes] = {}
@@ -101,32 +104,30 @@ class Lean:
         kept: list[tuple[str, str]] = []
         shown: list[tuple[str, str]] = []
         singles: list[str] = []
-        names = self._names
-        for line in head[2].split(b"\r\n")[:-1]:
-            raw, _, value = line.partition(b":")
-            name = names.get(raw) or self._learn(raw)
-            value = value.strip(b" \t")
-            if name.role:
-                if name.role == "single":
-                    if name.lower in singles:
+        lines = self._lines
+        for raw in head[2].split(b"\r\n")[:-1]:
+            line = lines.get(raw) or self._learn(raw)
+            role = line.role
+            if role:
+                if role == "single":
+                    if line.lower in singles:
                         return 0
-                    singles.append(name.lower)
-                elif name.role == "length":
-                    if length >= 0 or not _DIGITS.fullmatch(value):
+                    singles.append(line.lower)
+                elif role == "length":
+                    if length >= 0 or not _DIGITS.fullmatch(line.value):
                         return 0
-                    length = int(value)
-                elif name.role == "host":
+                    length = int(line.value)
+                elif role == "host":
                     host += 1
-                elif name.role == "authorization":
+                elif role == "authorization":
                     if authorization is not None:
                         return 0
-                    authorization = value.decode("utf-8", "surrogateescape")
-                elif name.lower != "connection" or value not in _KEEP_ALIVE:
+                    authorization = line.pair[1]
+                elif line.lower != "connection" or line.value not in _KEEP_ALIVE:
                     return 0
-            text = value.decode("utf-8", "surrogateescape")
-            shown.append((name.lower, text))
-            if name.kept:
-                kept.append((name.lower, text))
+            shown.append(line.pair)
+            if line.kept:
+                kept.append(line.pair)
         start = head.end()
         end = start + length
         if length <= 0 or host != 0 or end > MOST_BYTES or length > self._deliveries.max_body_bytes:
@@ -148,21 +149,21 @@ class Lean:
         received_ns = time.time_ns()
         if endpoint.signed and not deliveries.signed_at_once(target, shown, body, received_ns):
             return False
-        hold = deliveries.budget.share()
-        if not deliveries.budget.take_at_once(hold, len(body)):
+        size = len(body)
+        if not deliveries.budget.lend(size):
             return False
         book = deliveries.book(endpoint)
         record = record_of(target, body, received_ns, kept)
-        if not deliveries.intake.begin(record, book, partial(self._end, hold, waits)):
-            deliveries.budget.give_back(hold)
+        if not deliveries.intake.begin(record, book, partial(self._end, size, waits)):
+            deliveries.budget.returned(size)
             return False
         book.received += 1
-        book.bytes += len(body)
+        book.bytes += size
         self.taken += 1
         return True
 
-    def _end(self, hold: Hold, waits: Waits, outcome: Outcome | JournalUnavailable) -> None:
-        self._deliveries.budget.give_back(hold)
+    def _end(self, size: int, waits: Waits, outcome: Outcome | JournalUnavailable) -> None:
+        self._deliveries.budget.returned(size)
         if isinstance(outcome, JournalUnavailable):
             body = sentence(str(outcome))
             waits.answer(self._head(outcome.status, "Service Unavailable", len(body), RETRY_AFTER_S) + body)
@@ -210,10 +211,10 @@ class Lean:
             self._targets[key] = target
         return target
 
-    def _learn(self, raw: bytes) -> Name:
-        name = Name(raw.decode().lower())
-        if len(raw) <= _LONGEST_NAME:
-            if len(self._names) >= _MOST_NAMES:
-                self._names.clear()
-            self._names[raw] = name
-        return name
+    def _learn(self, raw: bytes) -> Line:
+        line = Line(raw)
+        if line.kept and len(raw) <= _LONGEST_LINE and not line.lower.endswith("signature"):
+            if len(self._lines) >= _MOST_LINES:
+                self._lines.clear()
+            self._lines[raw] = line
+        return line

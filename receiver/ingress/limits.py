@@ -69,8 +69,19 @@ class Budget:
 
     def give_back(self, hold: Hold) -> None:
         """The end of a share; those who wait for room are looked at."""
-        self.held_bytes -= hold.bytes
-        hold.bytes = 0
+        size, hold.bytes = hold.bytes, 0
+        self.returned(size)
+
+    def lend(self, size: int) -> bool:
+        """A share for a small body that is there as a whole, if there is room; ``returned`` is its end."""
+        if self.held_bytes + size > self._most_bytes or size > _SMALL_BYTES:
+            return False
+        self.held_bytes += size
+        return True
+
+    def returned(self, size: int) -> None:
+        """So many bytes are held no more; those who wait for room are looked at."""
+        self.held_bytes -= size
         if self._waiting:
             for waiter, (other, more_bytes) in list(self._waiting.items()):
                 if not waiter.done() and self._fits(other, more_bytes):

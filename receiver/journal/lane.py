@@ -154,8 +154,7 @@ class Lane(Shelf):
 
     def _committed(self, group: list[_Item], error: str | None, full: bool) -> None:
         self.error, self.full = error, full
-        kind = DiskFull if full else JournalUnavailable
-        for record, size, ended in group:
+        for record, size, _ in group:
             self._pending.popleft()
             self._pending_bytes -= len(record.payload)
             self._memory.bytes -= size
@@ -163,6 +162,8 @@ class Lane(Shelf):
                 self.head = record.last_seq
                 self.positions += record.count
                 self.tail.append(record, size)
+        kind = DiskFull if full else JournalUnavailable
+        for record, _, ended in group:
             try:
                 ended(None if error is None else kind(f"journal lane {self.name}: {error}"))
             except Exception:  # one of ours; those behind it must still be told

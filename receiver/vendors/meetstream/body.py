@@ -33,7 +33,8 @@ def decode_object(body: dict[str, Any], delivery: Delivery) -> Decoded | None:
     event = body.get("event")
     if isinstance(event, str) and event in CHANGES:
         return decode_participant(body, delivery)
-    if any(isinstance(body.get(key), str) and body[key] in NAMES for key in ("event", "bot_event")):
+    specific = body.get("bot_event")
+    if (isinstance(event, str) and event in NAMES) or (isinstance(specific, str) and specific in NAMES):
         return decode_callback(body, delivery)
     named = bool(name_of(body))
     if layers := transcript_layers(body):
