@@ -68,14 +68,17 @@ OTHERS = st.one_of(
         st.sampled_from(["a", "b"]),
     ),
 )
+BOUNDS = st.sampled_from([{}, {"most_meetings": 1}, {"most_characters": 1500}])
 STORIES = st.lists(st.one_of(UPDATES, OTHERS), max_size=40)
 
 
-@given(STORIES, st.integers(0, 40), st.sampled_from([None, 30, 5000]))
-def test_a_book_that_is_read_is_the_book_that_was_written(story: list[Event], at: int, tick_s: float | None) -> None:
+@given(STORIES, st.integers(0, 40), st.sampled_from([None, 30, 5000]), BOUNDS)
+def test_a_book_that_is_read_is_the_book_that_was_written(
+    story: list[Event], at: int, tick_s: float | None, bounds: dict[str, int]
+) -> None:
     """Wherever the story is cut: every field, every index, each object where it was; and all that follows is folded
     as if nothing had been between."""
-    book = folded(story[:at], quiet_s=100.0)
+    book = folded(story[:at], quiet_s=100.0, **bounds)
     if tick_s is not None:
         book.tick(at_ns(tick_s))
     again = read(written(book))
