@@ -6,6 +6,7 @@ What is no more in the journal, or longer ago than the history that is read, goe
 """
 
 import asyncio
+import contextlib
 import errno
 import os
 import shutil
@@ -42,7 +43,9 @@ _REVIEW_S = 3600.0
 _MOST_BYTES = 128 << 20
 _PACKAGE = Path(__file__).parent.parent
 #: all that decodes records and folds events
-_MAKERS = ("vendors/**/*", "meetings/*", "delivery/decoding.*", "data.*", "events.*", "record.*", "redaction.*")
+_MAKERS = (
+    "vendors/**/*", "meetings/*", "delivery/decoding.*", "data.*", "errors.*", "events.*", "record.*", "redaction.*",
+)  # fmt: skip
 
 
 class Keeper:
@@ -100,11 +103,11 @@ class Keeper:
         return self._anchor.last_seq
 
     async def run(self, tracker: MeetingTracker) -> None:
-        """Write the book now and then, for ever, once the past is in it."""
+        """Write the book once the past is in it, and then now and then, for ever."""
         await tracker.caught_up.wait()
         while True:
-            await asyncio.sleep(self._every_s)
             await self.save(tracker)
+            await asyncio.sleep(self._every_s)
 
     async def save(self, tracker: MeetingTracker) -> bool:
         """Write the book of ``tracker``, if there is more in it than in the file; whether that was done. A failure is
@@ -185,9 +188,10 @@ class Keeper:
     def _read(self) -> bytes | None:
         """The file, ``None`` where there is none. What another process left half written goes. Raises
         ``SnapshotUnusable``."""
-        try:
+        with contextlib.suppress(OSError):
             for draft in self._path.parent.glob(f".{self._path.name}.*"):
-                draft.unlink(missing_ok=True)
+                draft.unlink()
+        try:
             with self._path.open("rb") as file:
                 content = file.read(self._most_bytes + (1 << 20))
         except FileNotFoundError:
@@ -221,11 +225,11 @@ class Keeper:
 
 
 @cache
-def made_by() -> bytes:
+def made_by(package: Path = _PACKAGE) -> bytes:
     """A digest of the program text that decodes and folds: where that is another, so may be what comes of it."""
     digest = blake2b(digest_size=MADE_BY_BYTES)
-    paths = {path for pattern in _MAKERS for path in _PACKAGE.glob(pattern) if path.suffix in (".py", ".pyc")}
+    paths = {path for pattern in _MAKERS for path in package.glob(pattern) if path.suffix in (".py", ".pyc")}
     for path in sorted(path for path in paths if path.parent.name != "__pycache__"):
-        digest.update(f"{path.relative_to(_PACKAGE)}\n".encode())
+        digest.update(f"{path.relative_to(package)} {path.stat().st_size}\n".encode())
         digest.update(path.read_bytes())
     return digest.digest()

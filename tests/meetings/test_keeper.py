@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 from structlog.testing import capture_logs
 
+import receiver
 from receiver.delivery.pace import Pace
 from receiver.journal.base import MEDIA
 from receiver.journal.sqlite import SqliteJournal
@@ -224,6 +225,26 @@ async def test_a_file_that_is_not_as_it_was_written(
 
 
 @pytest.mark.parametrize(
+    ("module", "matters"),
+    [
+        ("vendors/meetstream/__init__.py", True), ("vendors/base.py", True), ("meetings/turn.py", True),
+        ("data.py", True), ("delivery/decoding.py", True), ("app.py", False), ("live/page.py", False),
+        ("meetings/__pycache__/turn.cpython-311.pyc", False),
+    ],
+)  # fmt: skip
+def test_a_change_of_what_decodes_and_folds_is_another_version(tmp_path: Path, module: str, matters: bool) -> None:
+    """A decoder that was mended makes another book of the same journal; nobody has to remember to say so."""
+    copy = tmp_path / "receiver"
+    shutil.copytree(Path(receiver.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__", "static"))
+    assert made_by(copy) == made_by()
+    made_by.cache_clear()
+    (copy / module).parent.mkdir(exist_ok=True)
+    with (copy / module).open("a") as file:
+        file.write("\n# mended")
+    assert (made_by(copy) != made_by()) == matters
+
+
+@pytest.mark.parametrize(
     "keys",
     [
         {"history_s": HISTORY_S + 1}, {"bounds": {"most_meetings": 7}}, {"bounds": {"most_characters": 700_000}},
@@ -354,15 +375,20 @@ async def test_what_retention_took_from_the_journal_goes_from_the_file(tmp_path:
 
 
 async def test_it_is_written_now_and_then_if_there_is_more(tmp_path: Path) -> None:
-    """By itself, once the past is in the book."""
+    """By itself: once the past is in the book, and whenever the time has come."""
     path = tmp_path / NAME
-    async with desk(tmp_path, every_s=0.005) as at, asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(at.keeper.run(at.tracker))
-        for n in range(3):
-            written = path.read_bytes() if n else b""
-            await told(at, *turns(n, n + 1))
-            await until(lambda written=written: path.exists() and path.read_bytes() != written)  # type: ignore[misc]
-        running.cancel()
+    for every_s in (3600.0, 0.005):
+        async with desk(tmp_path) as at:
+            await told(at, *turns(0, 1))
+        async with desk(tmp_path, every_s=every_s) as at, asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(at.keeper.run(at.tracker))
+            await until(path.exists)
+            for n in range(1, 3 if every_s < 1 else 1):
+                before = path.read_bytes()
+                await told(at, *turns(n, n + 1))
+                await until(lambda before=before: path.read_bytes() != before)  # type: ignore[misc]
+            running.cancel()
+        path.unlink()
 
 
 async def test_what_no_disk_holds_is_no_end_of_a_file(tmp_path: Path) -> None:
