@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,11 +51,9 @@ async def desk(folder: Path, *, ready: bool = True, **keys: Any) -> AsyncIterato
 
     limits, bounds = keys.pop("limits", {}), keys.pop("bounds", {})
     history_s, now_s = keys.pop("history_s", HISTORY_S), keys.pop("now_s", 1000.0)
-    path = keys.pop("path", folder / NAME)
+    path, pace = keys.pop("path", folder / NAME), keys.pop("pace", Pace(lambda: 0))
     async with journal_in(folder / "journal", **limits) as journal:
-        keeper = Keeper(
-            path, journal, pace=Pace(lambda: journal.head), history_s=history_s, now_ns=lambda: at_ns(now_s), **keys
-        )
+        keeper = Keeper(path, journal, pace=pace, history_s=history_s, now_ns=lambda: at_ns(now_s), **keys)
         common = {"history_s": history_s, "now_ns": lambda: at_ns(now_s), "decode": counting, "tick_s": NEVER_S}
         async with tracking(journal, book=MeetingBook(**bounds), restore=keeper.load, **common) as tracker:
             if ready:
@@ -149,6 +147,39 @@ async def test_what_was_folded_while_it_was_written_is_not_in_it(tmp_path: Path)
         (tmp_path / NAME).write_bytes(content)
         async with desk(tmp_path) as at:
             assert picture(at.tracker.book) == book and len(at.decoded) < 408
+
+
+class Halfway(Pace):
+    """Something happens in the middle of the work."""
+
+    def __init__(self, between: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(lambda: 0)
+        self._between = between
+
+    async def each(self, items: Sequence[Any], work: Callable[[Any], Any]) -> list[Any]:
+        done = await super().each(items[:3], work)
+        await self._between()
+        return done + await super().each(items[3:], work)
+
+
+async def test_what_comes_while_it_is_written_waits(tmp_path: Path) -> None:
+    """Nothing is folded between two slices: the file is of one moment, and each delivery is in it or behind it."""
+    places: list[Desk] = []
+
+    async def deliver() -> None:
+        (at,) = places
+        await put(at.journal, *(record({**JOINING, "bot_id": f"b{n}"}, 50) for n in range(9, -1, -1)))
+        await at.tracker.current(0.1)  # in vain: it reads on behind the last slice
+        assert at.tracker.book.events == 10
+
+    async with desk(tmp_path, pace=Halfway(deliver)) as at:
+        await told(at, *(record({**JOINING, "bot_id": f"b{n}"}, n) for n in range(10)))
+        places.append(at)
+        assert await at.keeper.save(at.tracker)
+        await told(at)
+        book = picture(at.tracker.book)
+    async with desk(tmp_path) as at:
+        assert len(at.decoded) == 10 and picture(at.tracker.book) == book
 
 
 async def test_numbers_of_media_that_a_crash_took_are_given_out_again(tmp_path: Path) -> None:

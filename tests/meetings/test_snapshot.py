@@ -103,6 +103,20 @@ def test_what_vendors_send_is_kept_to_the_byte(vendor: str) -> None:
             assert msgspec.json.encode(told_again(*key, secrets=True)) == msgspec.json.encode(told(*key, secrets=True))
 
 
+@pytest.mark.parametrize("final", [True, False])
+def test_an_index_leads_to_the_turn_that_was_told_last(final: bool) -> None:
+    """Also where another of the same person stands behind it, since it was begun to be said later."""
+    story = [said("b", 8, final=True, start_s=8.0), said("a", 9, final=final, start_s=0.5, end_s=9.0)]
+    book = folded(story)
+    ((one,), _), again = book.everything(), read(written(book))
+    assert [turn.text for turn in one.transcript.turns] == ["a", "b"]
+    assert picture(again) == picture(book)
+    more = said("a and so on", 9.5, start_s=0.5)
+    for each in (book, again):
+        each.fold([more])
+    assert picture(again) == picture(book)
+
+
 def test_a_long_transcript_is_cut_into_frames() -> None:
     """None takes long; turns that nothing leads to any more and those that are open come back as they were."""
     book = folded(said(f"turn {n}", n, final=n % 3 > 0, turn=n % 500) for n in range(1500))
