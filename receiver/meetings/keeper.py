@@ -85,10 +85,9 @@ class Keeper:
         """Fill ``book`` from the file. The number up to which it is complete then; ``None`` where the journal has to be
         read from ``since`` on. Raises what the journal raises."""
         try:
-            content = await asyncio.to_thread(self._read)
-            if content is None:
+            frames = await asyncio.to_thread(self._read)
+            if frames is None:
                 return None
-            frames = unsealed(content, await asyncio.to_thread(made_by))
             restored = Restored(frames[0])
             await self._check(restored.head, book, since)
             await self._pace.each(frames[1:], restored.take)
@@ -159,9 +158,10 @@ class Keeper:
 
     def _due(self, last: Record | None) -> Anchor | None:
         """With what a file would end that is to be written now. Never with what is written nowhere."""
-        if last is not None and last.kind != "damaged" and (anchor := Anchor.of(last)) != self._anchor:
-            return anchor
-        return self._anchor if time.monotonic() - self._reviewed_s >= self._review_s else None
+        if last is not None and last.kind == "damaged":
+            return None
+        anchor = self._anchor if last is None else Anchor.of(last)
+        return anchor if anchor != self._anchor or time.monotonic() - self._reviewed_s >= self._review_s else None
 
     def _since_ns(self) -> int:
         return self._now_ns() - int(self._history_s * 1e9)
@@ -185,8 +185,8 @@ class Keeper:
 
     # ---- in a thread
 
-    def _read(self) -> bytes | None:
-        """The file, ``None`` where there is none. What another process left half written goes. Raises
+    def _read(self) -> list[memoryview] | None:
+        """The file's frames, ``None`` where there is no file. What another process left half written goes. Raises
         ``SnapshotUnusable``."""
         with contextlib.suppress(OSError):
             for draft in self._path.parent.glob(f".{self._path.name}.*"):
@@ -200,7 +200,7 @@ class Keeper:
             raise SnapshotUnusable(f"{type(problem).__name__}: {problem.strerror}") from None
         if len(content) > self._most_bytes:
             raise SnapshotUnusable(f"found more than the {self._most_bytes} bytes that are allowed")
-        return content
+        return unsealed(content, made_by())
 
     def _write(self, frames: list[bytes]) -> None:
         """In one step, for its owner only. Raises ``OSError``."""

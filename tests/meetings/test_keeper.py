@@ -393,9 +393,11 @@ async def test_what_retention_took_from_the_journal_goes_from_the_file(tmp_path:
         assert await at.keeper.save(at.tracker) and not await at.keeper.save(at.tracker)
     full = path.read_bytes()
     assert b"old-0" in full and b"old-39" in full
-    async with desk(tmp_path, limits={**OLD, "max_bytes": 20_000}, review_s=0.0) as at:
-        await at.journal.trim({}, {})
-        assert at.decoded == [] and await at.keeper.save(at.tracker)
+    with capture_logs() as logs:
+        async with desk(tmp_path, limits={**OLD, "max_bytes": 20_000}, review_s=0.0) as at:
+            await at.journal.trim({}, {})
+            assert at.decoded == [] and await at.keeper.save(at.tracker)
+    assert [one["event"] for one in logs] == ["meetings.snapshot.read", "journal.trimmed"]
     assert b"old-0" not in path.read_bytes() and b"old-39" in path.read_bytes()
     path.write_bytes(full)
     async with desk(tmp_path, limits=OLD) as at:
@@ -423,12 +425,16 @@ async def test_it_is_written_now_and_then_if_there_is_more(tmp_path: Path) -> No
 
 
 async def test_what_no_disk_holds_is_no_end_of_a_file(tmp_path: Path) -> None:
-    """What stands in for records that are lost would be counted once more."""
-    async with desk(tmp_path) as at:
+    """What stands in for records that are lost would be counted once more; nor is the book that of the last file."""
+    async with desk(tmp_path, review_s=0.0) as at:
         await told(at, *turns(0, 3))
+        assert await at.keeper.save(at.tracker) and await at.keeper.save(at.tracker)
+        await told(at, *turns(3, 5))
         assert at.tracker.last is not None
         at.tracker.last.kind = "damaged"
-        assert not await at.keeper.save(at.tracker) and not (tmp_path / NAME).exists()
+        assert not await at.keeper.save(at.tracker)
+        await told(at, *turns(5, 6))
+        assert await at.keeper.save(at.tracker)
 
 
 async def test_a_folder_that_is_gone_costs_a_line_in_the_log(tmp_path: Path) -> None:
