@@ -33,7 +33,7 @@ class Fit(Enum):
     OTHER = auto()
 
 
-class Turn(msgspec.Struct, eq=False, kw_only=True, array_like=True):
+class Turn(msgspec.Struct, eq=False, kw_only=True, array_like=True, gc=False):
     """One person's words without a break. ``time_ns``: of the newest update that counts; ``first_ns``: of the first.
 
     ``position_ns`` orders turns: where it begins on the recogniser's clock (``zero_ns`` is when that began), else when

@@ -361,7 +361,8 @@ async def test_what_is_longer_ago_than_the_history_is_not_told(tmp_path: Path) -
     """The same meetings as without it: it does not make the history longer, start by start."""
     async with desk(tmp_path, limits=OLD) as at:
         for n in range(60):
-            await told(at, long_ago(n))
+            await put(at.journal, long_ago(n))
+        await told(at)
         assert await at.keeper.save(at.tracker) and at.tracker.book.known == 60
     later: dict[str, Any] = {"limits": OLD, "now_s": HISTORY_S + 400}
     async with desk(tmp_path, **later) as at:
@@ -377,7 +378,8 @@ async def test_a_file_from_before_the_history_is_not_read(tmp_path: Path) -> Non
         await told(at, *turns(0, 10))
         assert await at.keeper.save(at.tracker)
         for n in (*range(100, 120), *range(1000, 1020)):
-            await told(at, long_ago(n))
+            await put(at.journal, long_ago(n))
+        await told(at)
     with capture_logs() as logs:
         async with desk(tmp_path, limits=OLD, now_s=11_000.0) as at:
             assert at.decoded and at.tracker.book.find("bot-1") is None and at.tracker.book.find("old-1010")
@@ -389,7 +391,8 @@ async def test_what_retention_took_from_the_journal_goes_from_the_file(tmp_path:
     path = tmp_path / NAME
     async with desk(tmp_path, limits=OLD) as at:
         for n in range(40):
-            await told(at, long_ago(n))
+            await put(at.journal, long_ago(n))
+        await told(at)
         assert await at.keeper.save(at.tracker) and not await at.keeper.save(at.tracker)
     full = path.read_bytes()
     assert b"old-0" in full and b"old-39" in full
