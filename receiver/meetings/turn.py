@@ -38,6 +38,8 @@ class Turn(msgspec.Struct, eq=False, kw_only=True, array_like=True, gc=False):
 
     ``position_ns`` orders turns: where it begins on the recogniser's clock (``zero_ns`` is when that began), else when
     it was first told of.
+
+    No cycle can lead through a turn, so the collector does not look at it: there are many.
     """
 
     key: Key
