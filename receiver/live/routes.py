@@ -1,6 +1,7 @@
 """The live part of a server as one thing: its paths, who may use them, and when it serves. Wiring only."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable
 
 from aiohttp import web
@@ -19,6 +20,7 @@ from receiver.live.page import Page
 from receiver.live.reading import Source
 from receiver.live.status import Server, StatusBoard
 from receiver.meetings.book import MeetingBook
+from receiver.meetings.keeper import Keeper
 from receiver.meetings.tracker import MeetingTracker
 from receiver.settings import Settings
 from receiver.telemetry.metrics import Gauge
@@ -39,6 +41,7 @@ class Live:
         self._page = Page()
         self._cors = Cors(self.access)
         self._running: list[asyncio.Task[None]] = []
+        self._keeper: Keeper | None = None
 
     def add_to(self, app: web.Application) -> None:
         """Its paths."""
@@ -81,13 +84,18 @@ class Live:
             most_characters=meetings.most_characters,
             quiet_s=meetings.quiet_s,
         )
-        tracker = MeetingTracker(book, journal, decode_record, pace=pace, history_s=meetings.history_s)
+        history_s, spare_bytes = meetings.history_s, self._settings.journal.min_free_bytes
+        path = self._settings.data_dir / "meetings.snapshot"
+        self._keeper = keeper = Keeper(path, journal, pace=pace, history_s=history_s, spare_bytes=spare_bytes)
+        tracker = MeetingTracker(book, journal, decode_record, pace=pace, history_s=history_s, restore=keeper.load)
         self._meetings.tracker = tracker
-        self._running = [tasks.create_task(part) for part in (self._feeds.run(), tracker.run())]
+        parts = (self._feeds.run(), tracker.run(), keeper.run(tracker))
+        self._running = [tasks.create_task(part) for part in parts]
         self._status.serving = True
 
     async def stop(self, parting: Parting, wait_s: float) -> None:
-        """Take leave of every reader, with this close code and reason; the journal is not read after it."""
+        """Take leave of every reader, with this close code and reason; the journal is not read after it. Meetings are
+        written down, if that takes no more than ``wait_s`` as well."""
         self._status.serving = False
         if self._running:
             self._feeds.close()
@@ -96,6 +104,11 @@ class Live:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
         self._running = []
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None and self.tracker is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await keeper.save(self.tracker)
 
     def _may(self, request: web.Request, scope: str) -> None:
         self.access.require(request, scope)

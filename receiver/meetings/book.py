@@ -11,6 +11,7 @@ import structlog
 from receiver.events import Event
 from receiver.meetings.bounds import MOST_ID_CHARACTERS
 from receiver.meetings.show import meeting_view, summary, transcript_view
+from receiver.meetings.snapshot import Counters
 from receiver.meetings.state import Meeting
 from receiver.meetings.views import Made, MeetingsView, MeetingView, TranscriptView
 
@@ -47,6 +48,23 @@ class MeetingBook:
     def known(self) -> int:
         """How many meetings are in memory."""
         return len(self._meetings)
+
+    @property
+    def bounds(self) -> tuple[int, int, float]:
+        """``most_meetings``, ``most_characters``, ``quiet_s``."""
+        return self._most_meetings, self._most_characters, self._quiet_s
+
+    def everything(self) -> tuple[list[Meeting], Counters]:
+        """What makes up the book: its meetings, in the order in which they were first told of, and its counters."""
+        counts = {name: getattr(self, name) for name in Counters.__struct_fields__}
+        return list(self._meetings.values()), Counters(**counts)
+
+    def restore(self, meetings: Iterable[Meeting], counters: Counters) -> None:
+        """Be the book that ``everything`` told of."""
+        self._meetings = {(meeting.source, meeting.subject): meeting for meeting in meetings}
+        self._characters = sum(meeting.characters for meeting in self._meetings.values())
+        for name in Counters.__struct_fields__:
+            setattr(self, name, getattr(counters, name))
 
     def fold(self, events: Iterable[Event]) -> None:
         """Take events in journal order. One that cannot be folded is counted, logged, and passed over."""

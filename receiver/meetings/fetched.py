@@ -12,7 +12,7 @@ from receiver.meetings.bounds import MOST_CHARACTERS, MOST_REMARK_CHARACTERS, MO
 _MOST_ANSWERS = 100
 
 
-class Answer(msgspec.Struct, eq=False):
+class Answer(msgspec.Struct, eq=False, array_like=True):
     """``time_ns``: when it was given. ``data`` without what is not shown: the vendor's own body and the like."""
 
     time_ns: int
@@ -20,14 +20,13 @@ class Answer(msgspec.Struct, eq=False):
     characters: int
 
 
-class FetchedFold:
+class FetchedFold(msgspec.Struct, eq=False, array_like=True):
     """The answers about one meeting."""
 
-    def __init__(self) -> None:
-        self.answers: dict[tuple[FetchedKind, str], Answer] = {}
-        self.characters = 0
-        #: texts that are not kept
-        self.dropped = 0
+    answers: dict[tuple[FetchedKind, str], Answer] = {}
+    characters: int = 0
+    #: texts that are not kept
+    dropped: int = 0
 
     def fold(self, event: Event, data: FetchedArtifact) -> None:
         """Take an ``artifact.fetched``. One that is older than what is known changes nothing."""
@@ -52,6 +51,10 @@ class FetchedFold:
             size = 0
         self.characters += size - (0 if known is None else known.characters)
         self.answers[key] = Answer(event.time_ns, kept, size)
+
+    def bare(self) -> "FetchedFold":
+        """The same without answers: what is written of it beside them."""
+        return msgspec.structs.replace(self, answers={})
 
     def newest(self, kind: FetchedKind) -> Answer | None:
         """The newest answer of ``kind`` that says something; of several runs, the last."""

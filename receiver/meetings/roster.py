@@ -37,7 +37,7 @@ class _Change(NamedTuple):
     since_ns: int = 0
 
 
-class Connection(msgspec.Struct, eq=False):
+class Connection(msgspec.Struct, eq=False, array_like=True):
     """One of somebody's connections: what was last told of them, and their joins and leaves in order of time."""
 
     who: Participant
@@ -74,17 +74,16 @@ class Person(msgspec.Struct, eq=False):
     intervals: list[Interval]
 
 
-class Roster:
+class Roster(msgspec.Struct, eq=False, array_like=True):
     """Connections by the vendor's id, else the user's, else the name; those with the same user id are one person."""
 
-    def __init__(self) -> None:
-        self._connections: dict[tuple[str, str], Connection] = {}
-        #: when the meeting ended before it began again: whoever was there then is not any more
-        self._ends: list[int] = []
-        self._counts: tuple[int, int] | None = None
-        #: changes that named nobody, and connections beyond the bound
-        self.nobody = 0
-        self.dropped = 0
+    _connections: dict[tuple[str, str], Connection] = {}
+    #: when the meeting ended before it began again: whoever was there then is not any more
+    _ends: list[int] = []
+    _counts: tuple[int, int] | None = None
+    #: changes that named nobody, and connections beyond the bound
+    nobody: int = 0
+    dropped: int = 0
 
     def fold(self, event: Event, data: ParticipantChange) -> None:
         """Take a ``participant.*`` event."""

@@ -65,7 +65,7 @@ _LIVE_TYPES = frozenset({
 })  # fmt: skip
 
 
-class Made(msgspec.Struct, eq=False):
+class Made(msgspec.Struct, eq=False, array_like=True):
     """What became of an artifact, as it was told last."""
 
     state: ArtifactState
@@ -73,7 +73,7 @@ class Made(msgspec.Struct, eq=False):
     data: Artifact
 
 
-class Problem(msgspec.Struct, eq=False):
+class Problem(msgspec.Struct, eq=False, array_like=True):
     """The last error that a bot told of and went on."""
 
     time_ns: int
@@ -81,38 +81,40 @@ class Problem(msgspec.Struct, eq=False):
     code: int | None
 
 
-class Meeting:
+class Meeting(msgspec.Struct, eq=False, array_like=True):
     """Everything that events of one source and subject tell. Times are nanoseconds since the epoch."""
 
-    def __init__(self, source: str, subject: str) -> None:
-        self.source = source
-        self.subject = subject
-        self.first_ns = self.last_ns = 0
-        self.events = 0
-        self.title: str | None = None
-        self.session: str | None = None
-        self.platform: str | None = None
-        self.attributes: dict[str, Any] | None = None
-        self.status: BotStatusName | None = None
-        self.status_ns = 0
-        self.message: str | None = None
-        self.code: int | None = None
-        self.reason: str | None = None
-        self.problem: Problem | None = None
-        self.recording: str | None = None
-        self.recording_ns = 0
-        self.deleted: DataDeleted | None = None
-        self.announced = False
-        self.begun = False
-        self.started_ns: int | None = None
-        self.ended_ns: int | None = None
-        self.ended_by: EndedBy | None = None
-        self.streams = Streams()
-        self.artifacts: dict[tuple[ArtifactKind, str], Made] = {}
-        self.roster = Roster()
-        self.transcript = TranscriptFold()
-        self.fetched = FetchedFold()
-        self.told = Told()
+    source: str
+    subject: str
+    first_ns: int = 0
+    last_ns: int = 0
+    events: int = 0
+    #: of the last event
+    sequence: int = 0
+    title: str | None = None
+    session: str | None = None
+    platform: str | None = None
+    attributes: dict[str, Any] | None = None
+    status: BotStatusName | None = None
+    status_ns: int = 0
+    message: str | None = None
+    code: int | None = None
+    reason: str | None = None
+    problem: Problem | None = None
+    recording: str | None = None
+    recording_ns: int = 0
+    deleted: DataDeleted | None = None
+    announced: bool = False
+    begun: bool = False
+    started_ns: int | None = None
+    ended_ns: int | None = None
+    ended_by: EndedBy | None = None
+    streams: Streams = msgspec.field(default_factory=Streams)
+    artifacts: dict[tuple[ArtifactKind, str], Made] = {}
+    roster: Roster = msgspec.field(default_factory=Roster)
+    transcript: TranscriptFold = msgspec.field(default_factory=TranscriptFold)
+    fetched: FetchedFold = msgspec.field(default_factory=FetchedFold)
+    told: Told = msgspec.field(default_factory=Told)
 
     @property
     def characters(self) -> int:
@@ -136,6 +138,7 @@ class Meeting:
         elif received_ns < self.first_ns:
             self.first_ns = received_ns
         self.events += 1
+        self.sequence = event.sequence
         if self.ended_ns is not None and self._goes_on(event):
             self._reopen(event)
         if data.attributes is not None and data.attributes != self.attributes:
@@ -159,6 +162,10 @@ class Meeting:
             return False
         self._end(self.last_ns, "quiet")
         return True
+
+    def bare(self) -> "Meeting":
+        """The same without turns and answers: what is written of it beside them."""
+        return msgspec.structs.replace(self, transcript=self.transcript.bare(), fetched=self.fetched.bare())
 
     def drop_texts(self) -> None:
         """Let the transcript go; the journal still has it."""

@@ -10,7 +10,7 @@ from receiver.events import AudioChunk, Event, StreamChannel, StreamClosed, Stre
 from receiver.meetings.bounds import MOST_STREAMS
 
 
-class Stream(msgspec.Struct, eq=False):
+class Stream(msgspec.Struct, eq=False, array_like=True):
     """One connection. ``away_ns``: the time without any between the one that it continues and itself."""
 
     channel: StreamChannel
@@ -22,7 +22,7 @@ class Stream(msgspec.Struct, eq=False):
     closing: StreamClosed | None = None
 
 
-class Losses(msgspec.Struct, eq=False):
+class Losses(msgspec.Struct, eq=False, array_like=True):
     """What is known to be missing. ``gaps`` and ``gap_ms``: before audio chunks; ``None``: no chunk was folded.
 
     ``unclean``: streams that broke off; ``away_ns``: time between streams and those that continue them; ``damaged``:
@@ -37,13 +37,12 @@ class Losses(msgspec.Struct, eq=False):
     undecodable: int = 0
 
 
-class Streams:
+class Streams(msgspec.Struct, eq=False, array_like=True):
     """Connections in the order of their opening; of the closed ones the oldest go beyond ``bounds.MOST_STREAMS``."""
 
-    def __init__(self) -> None:
-        self.known: dict[str, Stream] = {}
-        self.losses = Losses()
-        self._open: set[str] = set()
+    known: dict[str, Stream] = {}
+    losses: Losses = msgspec.field(default_factory=Losses)
+    _open: set[str] = set()
 
     @property
     def open_count(self) -> int:

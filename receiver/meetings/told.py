@@ -5,6 +5,8 @@ Names only, and at most so many of them: what is beyond is found missing and tol
 
 from collections.abc import Iterable
 
+import msgspec
+
 from receiver.events import Artifact, BotStatus, Event, ParticipantChange
 from receiver.meetings.bounds import MOST_CONNECTIONS, MOST_ID_CHARACTERS
 
@@ -17,15 +19,14 @@ TOLD_TYPES = frozenset({
 })  # fmt: skip
 
 
-class Told:
+class Told(msgspec.Struct, eq=False, array_like=True):
     """``statuses``: of ``bot.status``, with the vendor's names of these events, of ``meeting.*`` and of
     ``recording.status``. ``joined``, ``left``: ids, user ids and names. ``artifacts``: ``kind/outcome``."""
 
-    def __init__(self) -> None:
-        self.statuses: set[str] = set()
-        self.joined: set[str] = set()
-        self.left: set[str] = set()
-        self.artifacts: set[str] = set()
+    statuses: set[str] = set()
+    joined: set[str] = set()
+    left: set[str] = set()
+    artifacts: set[str] = set()
 
     def fold(self, event: Event) -> None:
         """Take an event of the meeting, of ``TOLD_TYPES``."""

@@ -1,14 +1,14 @@
 """Keeps a book of meetings up to date from the journal. It reads the events lane and leaves media alone.
 
-At the start it begins so far back as is configured, and folds again what was there before. What is live goes on beside
-it: decoding is done at the pace of all who catch up, folding in short slices. A journal that cannot be read for a while
-only makes the book late.
+At the start it begins behind what a snapshot of the book tells, or else so far back as is configured, and folds again
+what was there before. What is live goes on beside it: decoding is done at the pace of all who catch up, folding in
+short slices. A journal that cannot be read for a while only makes the book late.
 """
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
@@ -28,6 +28,8 @@ _FIRST_RETRY_S, _MOST_RETRY_S = 0.5, 30.0
 #: what comes in shorter intervals is folded together, unless somebody asks
 _GATHER_S = 0.02
 _NAME = "meetings"
+#: fills a book; told the number behind which the journal would be read, it tells the one behind which to go on
+Restore = Callable[[MeetingBook, int], Awaitable[int | None]]
 
 
 class MeetingTracker:
@@ -41,17 +43,20 @@ class MeetingTracker:
         *,
         pace: Pace,
         history_s: float = 2 * 86400.0,
+        restore: Restore | None = None,
         tick_s: float = 5.0,
         now_ns: Callable[[], int] = time.time_ns,
         retry_s: float = _FIRST_RETRY_S,
     ) -> None:
-        """``pace``: what all who catch up have in common. ``history_s``: how far back it begins. ``tick_s``: how
-        often quiet meetings are looked for. ``now_ns``: the clock that stamps arrivals."""
+        """``pace``: what all who catch up have in common. ``history_s``: how far back it begins, unless ``restore``
+        knows better. ``tick_s``: how often quiet meetings are looked for. ``now_ns``: the clock that stamps
+        arrivals."""
         self.book = book
         self._journal = journal
         self._decode = decode
         self._pace = pace
         self._history_s = history_s
+        self._restore = restore
         self._tick_s = tick_s
         self._now_ns = now_ns
         self._retry_s = retry_s
@@ -60,6 +65,10 @@ class MeetingTracker:
         self._ticked_s = 0.0
         self._asked = asyncio.Event()
         self._folded = asyncio.Event()
+        #: the last record that was read since the start and is in the book
+        self.last: Record | None = None
+        #: whoever holds it finds the book at rest, just behind ``last``
+        self.still = asyncio.Lock()
         #: set once everything that was there at the start is folded
         self.caught_up = asyncio.Event()
 
@@ -94,21 +103,29 @@ class MeetingTracker:
     async def _step(self) -> None:
         """Read and fold once, or wait for more."""
         if not self._begun:
-            since_ns = self._now_ns() - int(self._history_s * 1e9)
-            self._cursor = await self._journal.since(since_ns, media=False)
+            self._cursor = await self._begin()
             self._begun = True
         records, upto = await self._journal.read(self._cursor, media=False, limit_bytes=_READ_BYTES, reader=_NAME)
         behind = upto > self._cursor
-        await self._take(records)
-        self._cursor = upto
-        self._folded.set()
-        self._folded.clear()
-        if not behind:
-            self.caught_up.set()
-        if self.caught_up.is_set():
-            self._tick()
+        await decode_all(records, self._decode, self._pace, _NAME)
+        async with self.still:
+            await self._fold(records)
+            self._cursor = upto
+            self._folded.set()
+            self._folded.clear()
+            if not behind:
+                self.caught_up.set()
+            if self.caught_up.is_set():
+                self._tick()
         if not behind:
             await self._wait()
+
+    async def _begin(self) -> int:
+        """The number behind which to read."""
+        since_ns = self._now_ns() - int(self._history_s * 1e9)
+        since = await self._journal.since(since_ns, media=False)
+        known = None if self._restore is None else await self._restore(self.book, since)
+        return since if known is None else known
 
     async def _wait(self) -> None:
         self._asked.clear()
@@ -126,9 +143,8 @@ class MeetingTracker:
             self._ticked_s = now_s
             self.book.tick(self._now_ns())
 
-    async def _take(self, records: Sequence[Record]) -> None:
-        """Fold ``records`` in slices; what came from disk is decoded first, in turn with others who catch up."""
-        await decode_all(records, self._decode, self._pace, _NAME)
+    async def _fold(self, records: Sequence[Record]) -> None:
+        """In slices."""
         until_s = time.perf_counter() + _SLICE_S
         for record in records:
             if record.events is not None:
@@ -136,7 +152,7 @@ class MeetingTracker:
             else:
                 source = f"/{record.vendor}/{record.endpoint}"
                 self.book.lost(source, record.subject, damaged=record.kind == "damaged")
-            self._cursor = record.last_seq
+            self._cursor, self.last = record.last_seq, record
             if time.perf_counter() >= until_s:
                 await asyncio.sleep(0)
                 until_s = time.perf_counter() + _SLICE_S

@@ -6,7 +6,10 @@ at most so many turns and characters (``bounds``); then the oldest turns go and 
 """
 
 from bisect import insort
+from collections.abc import Sequence
 from operator import attrgetter
+
+import msgspec
 
 from receiver.events import Event, Person, Transcript
 from receiver.meetings.bounds import MOST_CHARACTERS, MOST_TURNS, TURN_CHARACTERS
@@ -15,27 +18,28 @@ from receiver.meetings.turn import Fit, Key, Turn, sane
 #: beginnings of one recogniser's clock, as its messages tell them, lie this near to each other
 _CLOCK_NS = 10 * 10**9
 _MOST_CLOCKS = 16
+#: bits of a mark
+_LATEST, _NUMBERED, _OPEN, _FINAL = 1, 2, 4, 8
 _position = attrgetter("position_ns")
 
 
-class TranscriptFold:
+class TranscriptFold(msgspec.Struct, eq=False, array_like=True):
     """The turns of one meeting."""
 
-    def __init__(self, most_turns: int = MOST_TURNS, most_characters: int = MOST_CHARACTERS) -> None:
-        self._most_turns = most_turns
-        self._most_characters = most_characters
-        #: in the order in which they began
-        self.turns: list[Turn] = []
-        #: of all texts, with something for each turn
-        self.characters = 0
-        self.dropped = 0
-        self._latest: dict[Key, Turn] = {}
-        #: the latest of each number, whoever speaks
-        self._numbered: dict[tuple[str | None, int | str], Turn] = {}
-        self._open: dict[Key, Turn] = {}
-        self._finals: dict[str, Turn] = {}
-        #: when recognisers' clocks began, in nanoseconds since the epoch
-        self._zeros_ns: list[int] = []
+    most_turns: int = MOST_TURNS
+    most_characters: int = MOST_CHARACTERS
+    #: in the order in which they began
+    turns: list[Turn] = []
+    #: of all texts, with something for each turn
+    characters: int = 0
+    dropped: int = 0
+    _latest: dict[Key, Turn] = {}
+    #: the latest of each number, whoever speaks
+    _numbered: dict[tuple[str | None, int | str], Turn] = {}
+    _open: dict[Key, Turn] = {}
+    _finals: dict[str, Turn] = {}
+    #: when recognisers' clocks began, in nanoseconds since the epoch
+    _zeros_ns: list[int] = []
 
     def fold(self, event: Event, data: Transcript) -> None:
         """Take a ``transcript.partial`` or ``transcript.final``."""
@@ -69,6 +73,35 @@ class TranscriptFold:
         """The same, for turns of which nothing has arrived since ``before_ns``."""
         for turn in [turn for turn in self._open.values() if turn.received_ns < before_ns]:
             self._cut(turn)
+
+    def bare(self) -> "TranscriptFold":
+        """The same without turns: what is written of it beside them."""
+        return msgspec.structs.replace(self, turns=[], _latest={}, _numbered={}, _open={}, _finals={})
+
+    def marks(self, turns: Sequence[Turn]) -> bytes:
+        """Which indexes lead to each of ``turns``, a bit for an index. An index has a turn under what the turn tells
+        of itself, or not at all."""
+        return bytes(
+            (self._latest.get(turn.key) is turn) * _LATEST
+            + (self._numbered.get(turn.key[:2]) is turn) * _NUMBERED  # type: ignore[arg-type]
+            + (self._open.get(turn.key) is turn) * _OPEN
+            + (self._finals.get(turn.final_id) is turn) * _FINAL
+            for turn in turns
+        )
+
+    def take_back(self, turns: Sequence[Turn], marks: bytes) -> None:
+        """Add ``turns`` behind those that are there, as ``marks`` tells of them. Raises ``ValueError``."""
+        for turn, mark in zip(turns, marks, strict=True):
+            if mark & _LATEST:
+                self._latest[turn.key] = turn
+            if mark & _NUMBERED:
+                session, number, _ = turn.key
+                self._numbered[session, number] = turn  # type: ignore[index]
+            if mark & _OPEN:
+                self._open[turn.key] = turn
+            if mark & _FINAL:
+                self._finals[turn.final_id] = turn
+        self.turns += turns
 
     def _of_other_name(self, key: Key) -> Turn | None:
         """The turn of this number that nobody was named for, or, for an update that names nobody, of whoever speaks."""
@@ -154,7 +187,7 @@ class TranscriptFold:
         elif turn.state != "open" or turn.key not in self._open:
             turn.state = "open"
             self._open[turn.key] = turn
-        if self.characters > self._most_characters or len(self.turns) > self._most_turns:
+        if self.characters > self.most_characters or len(self.turns) > self.most_turns:
             self._shrink()
 
     def _format_late(self, turn: Turn, data: Transcript) -> None:
@@ -206,7 +239,7 @@ class TranscriptFold:
         gone = 0
         characters = self.characters
         while gone < len(self.turns) - 1 and (
-            characters > self._most_characters or len(self.turns) - gone > self._most_turns
+            characters > self.most_characters or len(self.turns) - gone > self.most_turns
         ):
             turn = self.turns[gone]
             characters -= turn.characters

@@ -33,11 +33,13 @@ class Fit(Enum):
     OTHER = auto()
 
 
-class Turn(msgspec.Struct, eq=False, kw_only=True):
+class Turn(msgspec.Struct, eq=False, kw_only=True, array_like=True, gc=False):
     """One person's words without a break. ``time_ns``: of the newest update that counts; ``first_ns``: of the first.
 
     ``position_ns`` orders turns: where it begins on the recogniser's clock (``zero_ns`` is when that began), else when
     it was first told of.
+
+    No cycle can lead through a turn, so the collector does not look at it: there are many.
     """
 
     key: Key

@@ -19,7 +19,7 @@ from tests.meetings.stories import at_ns, said
 SAMPLES = Path(__file__).parent.parent / "samples" / "meetstream"
 
 
-def fold_of(events: Iterable[Event], **bounds: int) -> TranscriptFold:
+def fold_of(events: Iterable[Event], **bounds: Any) -> TranscriptFold:
     fold = TranscriptFold(**bounds)
     for one in events:
         assert isinstance(one.data, Transcript)
