@@ -1,5 +1,6 @@
 """Start and rest: how soon an empty server answers, what it weighs, and what quiet sockets cost it."""
 
+import compileall
 import contextlib
 import resource
 import time
@@ -7,6 +8,7 @@ import time
 from tests.benchmarks.contenders import Contender, running
 from tests.benchmarks.frames import connect
 from tests.benchmarks.rows import Book, Row
+from tests.commands.process import ROOT
 
 OURS = Contender("ours")
 CONTENDERS = (OURS, Contender("(d) FastAPI", "fastapi_audio"))
@@ -14,8 +16,10 @@ _WATCHED_S = 5.0
 
 
 def start_and_idle(rounds: int, sockets: int) -> Row:
-    """Start: from the process's begin to the first connection that is taken."""
+    """Start: from the process's begin to the first connection that is taken. All have bytecode, as if installed."""
     book = Book()
+    for folder in ("receiver", "sinks", "tests/benchmarks/peers"):
+        compileall.compile_dir(str(ROOT / folder), quiet=1)
     _room_for(sockets)
     for _ in range(rounds):
         for one in CONTENDERS:
