@@ -44,7 +44,7 @@ from receiver.resources import tls_context
 from receiver.secretfiles import Runtime, remove_runtime, with_auto_tokens, write_runtime
 from receiver.settings import Settings
 from receiver.telemetry.ledger import Ledger
-from receiver.telemetry.metrics import Gauge, LedgerCollector, registry
+from receiver.telemetry.metrics import Gauge, Metrics
 
 _LEAST_DRAIN_S = 0.5
 #: a hand-over waits so long for peers to agree to a closing, and for writes under way at sinks: deliveries wait as well
@@ -258,7 +258,7 @@ class Receiver:
             ledger=self.ledger,
             sockets=sockets,
             dialler=self.dialler,
-            own=registry(LedgerCollector(self.ledger, self._gauges)),
+            metrics=Metrics(self.ledger, self._gauges),
             admin_tokens=self._admin_tokens(),
             retry=self.retry_quarantined,
             orders=lambda require_admin: Orders(

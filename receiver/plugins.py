@@ -4,8 +4,10 @@ Another package's sink lives on an island: see :mod:`receiver.delivery.island`.
 """
 
 import inspect
-from importlib.metadata import EntryPoint, entry_points
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any, cast
 
 from receiver.delivery.island import Island
@@ -14,7 +16,7 @@ from receiver.errors import ConfigError
 from receiver.redaction import redact_text
 from receiver.sections import join, read_section, shown
 from receiver.settings import Settings
-from receiver.vendors import VENDORS
+from receiver.vendors import VENDORS, vendor_named
 from sinks import ENTRY_POINT_GROUP, SINKS
 from sinks.base import Sink, SinkConfig
 
@@ -25,24 +27,26 @@ Made = tuple[Sink, SinkConfig]
 
 def sink_types() -> list[str]:
     """Every type that a config may name."""
+    from importlib.metadata import entry_points
+
     return sorted({name for name, _ in SINKS} | {entry.name for entry in entry_points(group=ENTRY_POINT_GROUP)})
 
 
 def sink_class(type_name: str, section: str) -> type[Sink]:
     """The class behind a type name. Raises ``ConfigError``."""
-    entry = _entry(type_name, section)
+    where, load = _place(type_name, section)
     try:
-        found = entry.load()
+        found = load()
     except Exception as error:
         raise ConfigError(
-            f"{section}.type: found {shown('', type_name)}, which fails to load from {entry.value}"
+            f"{section}.type: found {shown('', type_name)}, which fails to load from {where}"
             f" ({type(error).__name__}: {error}), allowed a type that loads"
         ) from error
     missing = [name for name in _COROUTINES if not inspect.iscoroutinefunction(getattr(found, name, None))]
     config = getattr(found, "Config", None)
     if missing or not (isinstance(config, type) and issubclass(config, SinkConfig)):
         raise ConfigError(
-            f"{section}.type: found {shown('', type_name)}, whose {entry.value} is no sink,"
+            f"{section}.type: found {shown('', type_name)}, whose {where} is no sink,"
             " allowed a class with a Config (a SinkConfig) and coroutines open, write, close"
         )
     return cast(type[Sink], found)
@@ -87,11 +91,13 @@ def make_sinks(settings: Settings) -> dict[str, Made]:
     return made
 
 
-def _entry(type_name: str, section: str) -> EntryPoint:
-    """Where a type's class is: ours outweighs another package's of the same name."""
+def _place(type_name: str, section: str) -> tuple[str, Callable[[], Any]]:
+    """Where a type's class is, and what loads it: ours outweighs another package's of the same name."""
     for name, where in SINKS:
         if name == type_name:
-            return EntryPoint(name=name, value=where, group=ENTRY_POINT_GROUP)
+            return where, partial(resolve_name, where)
+    from importlib.metadata import entry_points  # takes a while: only for types that are not ours
+
     # one package may be seen twice, e.g. installed and in the working directory
     entries = {entry.value: entry for entry in entry_points(group=ENTRY_POINT_GROUP, name=type_name)}
     if not entries:
@@ -101,7 +107,8 @@ def _entry(type_name: str, section: str) -> EntryPoint:
             f"{section}.type: found {shown('', type_name)} in {' and '.join(sorted(entries))}, allowed a type that"
             " only one package offers"
         )
-    return next(iter(entries.values()))
+    (entry,) = entries.values()
+    return entry.value, entry.load
 
 
 def _build(kind: type[Sink], name: str, config: SinkConfig, data_dir: Path, section: str) -> Sink:
@@ -120,12 +127,13 @@ def _with_section(section: str, problem: str) -> str:
 
 
 def check_vendors(settings: Settings) -> None:
-    """Whether each endpoint's vendor is known. Raises ``ConfigError``."""
-    known = {vendor.NAME for vendor in VENDORS}
+    """Load the modules of the endpoints' vendors. Raises ``ConfigError`` for one that is not known."""
     problems = [
-        f"endpoints.{one.vendor}.{one.name}: found vendor {one.vendor!r}, allowed {', '.join(sorted(known))}"
+        f"endpoints.{one.vendor}.{one.name}: found vendor {one.vendor!r}, allowed {', '.join(sorted(VENDORS))}"
         for one in settings.endpoints
-        if one.vendor not in known
+        if one.vendor not in VENDORS
     ]
     if problems:
         raise ConfigError(*problems)
+    for one in settings.endpoints:  # now, not while the first delivery waits
+        vendor_named(one.vendor)

@@ -5,7 +5,7 @@ from typing import Any
 
 from receiver.errors import NotFound
 from receiver.sections import join, read_section, shown
-from receiver.vendors import VENDORS, vendor_named
+from receiver.vendors import every_vendor, vendor_named
 from receiver.vendors.base import Scheme, scheme_of
 
 
@@ -21,7 +21,7 @@ def read_scheme(vendor: str, raw: Mapping[str, Any], section: str, problems: lis
     except NotFound:
         return None
     if kind is None:
-        offering = ", ".join(one.NAME for one in VENDORS if scheme_of(one) is not None)
+        offering = ", ".join(one.NAME for one in every_vendor() if scheme_of(one) is not None)
         problems.append(
             f"{section}: found a scheme for {vendor}, whose deliveries have one form, allowed none; vendors with a"
             f" scheme: {offering}"

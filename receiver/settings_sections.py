@@ -184,7 +184,7 @@ class LiveSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields=Tru
 
 
 class MeetingsSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields=True):
-    """``[meetings]``: what is known of meetings, in memory and, for the next start, in a file; the journal has it all."""
+    """``[meetings]``: what is known of meetings, in memory and in a file for the next start; the journal has it all."""
 
     #: so far back events are folded at the start
     history_s: Seconds = 2 * 86400.0

@@ -1,6 +1,8 @@
 """What the whole suite shares."""
 
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +13,22 @@ from tests.kafka_broker import PROPERTY, Broker, kafka_summary, start_broker
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell starts what runs in the background so, and every program that a test interrupts would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the programs that tests start keep their bytecode, where this process is told to write none beside the
+    sources: each of them would compile the whole receiver anew."""
+    cache: pytest.Cache | None = getattr(config, "cache", None)  # there is none with -p no:cacheprovider
+    if sys.dont_write_bytecode and cache is not None:
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ.setdefault("PYTHONPYCACHEPREFIX", str(cache.mkdir("bytecode")))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """How many processes ``-n auto`` means: one more than cores. Half of their time tests wait, for programs that they
+    have started and for clocks."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 @pytest.fixture(scope="session")

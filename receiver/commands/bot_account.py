@@ -64,7 +64,7 @@ def account_of(arguments: argparse.Namespace, settings: Settings, creates: str =
     Raises ``ConfigError`` where there is none; ends the command (2) where several fit."""
     accounts = settings.accounts
     if creates and not arguments.vendor:
-        able = tuple(one for one in accounts if one.vendor in APIS and creates == APIS[one.vendor].CREATES)
+        able = tuple(one for one in accounts if one.vendor in APIS and creates == APIS[one.vendor]().CREATES)
         accounts = able or accounts
     parser: argparse.ArgumentParser = arguments.parser
     try:
@@ -77,13 +77,13 @@ def account_of(arguments: argparse.Namespace, settings: Settings, creates: str =
 
 def api_class(account: Account) -> type[VendorApi]:
     """The client's class. Raises ``ConfigError`` for a vendor without one."""
-    try:
-        return APIS[account.vendor]
-    except KeyError:
+    load = APIS.get(account.vendor)
+    if load is None:
         known = ", ".join(sorted(APIS)) or "none"
         raise ConfigError(
             f"accounts.{account.vendor}.{account.name}: found a vendor without REST client, allowed {known}"
-        ) from None
+        )
+    return load()
 
 
 def wiring_of(settings: Settings, account: Account, public_url: str | None, *, hidden: bool = False) -> Wiring:

@@ -133,9 +133,10 @@ def _is_key(scheme: Scheme, secret: str) -> bool:
 def _check_account(one: Account) -> Finding:
     """What is asked of a vendor by itself; nothing is sent."""
     what = f"accounts.{one.vendor}.{one.name}"
-    api = APIS.get(one.vendor)
-    if api is None:
+    load = APIS.get(one.vendor)
+    if load is None:
         return Finding("bad", what, f"found no client for {one.vendor}, allowed {', '.join(APIS)}", config=True)
+    api = load()
     if unknown := [kind for kind in one.fetch if kind not in api.KINDS]:
         text = f"found {', '.join(unknown)}, allowed for {one.vendor} {', '.join(api.KINDS)}"
         return Finding("bad", f"{what}.fetch", text, config=True)

@@ -63,7 +63,7 @@ def register(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--vendor", required=True, choices=[vendor.NAME for vendor in VENDORS], help="who sent it")
+    parser.add_argument("--vendor", required=True, choices=VENDORS, help="who sent it")
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--channel", choices=_CHANNELS, help="the files are this socket's messages, not HTTP bodies")
     kinds.add_argument(

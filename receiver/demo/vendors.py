@@ -25,7 +25,7 @@ from receiver.demo.plays import PLAYS, Play
 from receiver.fetching.base import Book as Fetching
 from receiver.fetching.base import Pacing
 from receiver.fetching.jobs import Times
-from receiver.rest import APIS
+from receiver.rest import APIS, api_of
 from receiver.rest.base import Wiring
 from receiver.settings import Settings, from_dict
 from receiver.simulator import STAND_INS
@@ -105,7 +105,7 @@ def _config(data_dir: Path, plays: Iterable[Play], sinks: dict[str, dict[str, An
         accounts[vendor] = {
             "default": {
                 "key_env": _variable(vendor, "KEY"), "id": access.id, "base_url": access.base_url,
-                "fetch": list(APIS[vendor].KINDS), "reconcile": True,
+                "fetch": list(APIS[vendor]().KINDS), "reconcile": True,
             }
         }  # fmt: skip
     return {
@@ -132,7 +132,7 @@ async def _create(
 ) -> None:
     """Register what has to be, take the secrets that vendors tell, and create the meetings over their APIs."""
     wirings = {one.vendor: Wiring(**endpoint_urls(one, receiver.url)) for one in receiver.settings.endpoints}
-    apis = {one.vendor: APIS[one.vendor](one, client) for one in receiver.settings.accounts}
+    apis = {one.vendor: api_of(one, client) for one in receiver.settings.accounts}
     for one in plays:
         await one.register(apis[one.cloud.VENDOR], wirings[one.cloud.VENDOR])
     # as a reload does: a secret is known once the vendor has told it

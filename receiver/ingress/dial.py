@@ -8,15 +8,13 @@ import asyncio
 import re
 from collections.abc import Callable, Iterable
 from secrets import token_hex
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import structlog
 from aiohttp import WSCloseCode
 
 from receiver.errors import Malformed, NotFound, Overloaded, Refused
-from receiver.ingress.dial_call import Call
-from receiver.ingress.dial_talk import Timing
 from receiver.ingress.inflow import Inflow
 from receiver.ingress.stream import Rim
 from receiver.settings import Dial, Endpoint, ServerSettings
@@ -25,11 +23,16 @@ from receiver.settings_sections import DialSettings
 from receiver.telemetry.ledger import Ledger
 from receiver.telemetry.metrics import Gauge
 
+if TYPE_CHECKING:
+    from receiver.ingress.dial_call import Call
+    from receiver.ingress.dial_talk import Timing
+
 log = structlog.get_logger()
 _MOST_CALLS = 1000
 #: longest time for a far end to answer a closing; at most a third of the drain limit, so that sinks get the rest
 _CLOSE_WAIT_S = 5.0
-TIMING = Timing()
+#: ``None``: as they are by default
+TIMING: "Timing | None" = None
 #: where a section has changed, or somebody wants no more of it
 _DONE = WSCloseCode.OK, "done"
 #: how long an order waits for its first connection before it is answered
@@ -149,9 +152,13 @@ class Dialler:
 
     # ---- parts
 
-    def _add(self, dial: Dial) -> Call:
+    def _add(self, dial: Dial) -> "Call":
+        from receiver.ingress.dial_call import Call  # loads websockets: most servers dial nothing
+        from receiver.ingress.dial_talk import Timing
+
         book = self._ledger.endpoint(dial.vendor, dial.endpoint)
-        call = self.calls[dial.name] = Call(dial, book, self._inflow, self._max_message_bytes, self.timing)
+        timing = self.timing or Timing()
+        call = self.calls[dial.name] = Call(dial, book, self._inflow, self._max_message_bytes, timing)
         self._run(dial.name)
         return call
 
@@ -161,7 +168,7 @@ class Dialler:
             self._running[name] = task = self._tasks.create_task(call.run(self._rim), name=f"dial {name}")
             task.add_done_callback(lambda ended: self._ran(name, call, ended))
 
-    def _ran(self, name: str, call: Call, task: "asyncio.Task[None]") -> None:
+    def _ran(self, name: str, call: "Call", task: "asyncio.Task[None]") -> None:
         if self._running.get(name) is task:
             del self._running[name]
         if call.state == "over" and self.calls.get(name) is call:

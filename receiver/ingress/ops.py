@@ -9,14 +9,13 @@ from typing import Any
 
 import msgspec
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
 from receiver.errors import ConfigError, Unauthorized
 from receiver.ingress.dial import Dialler, DialOrder
 from receiver.ingress.orders import Orders, read_order
 from receiver.ingress.websocket import Sockets
 from receiver.telemetry.ledger import Ledger, SinkBook
-from receiver.telemetry.metrics import render
+from receiver.telemetry.metrics import Metrics
 
 
 class Reloaded(msgspec.Struct, frozen=True):
@@ -54,7 +53,7 @@ class Ops:
         ledger: Ledger,
         sockets: Sockets,
         dialler: Dialler,
-        own: CollectorRegistry,
+        metrics: Metrics,
         admin_tokens: Iterable[str],
         retry: Callable[[int], Awaitable[str]],
         orders: Callable[[Callable[[web.Request], None]], Orders],
@@ -69,7 +68,7 @@ class Ops:
         self._ledger = ledger
         self._sockets = sockets
         self._dialler = dialler
-        self._own = own
+        self._metrics = metrics
         self.use_tokens(admin_tokens)
         self._retry = retry
         self._reload = reload
@@ -104,9 +103,8 @@ class Ops:
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Prometheus text."""
-        return web.Response(
-            body=render(self._own), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
-        )
+        text = await self._metrics.text()
+        return web.Response(body=text, headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     async def send(self, request: web.Request) -> web.Response:
         """``POST /api/send`` {bot, command, arguments}: carry out a command at a bot."""

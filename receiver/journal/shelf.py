@@ -88,7 +88,12 @@ class Shelf:
         return found
 
     def positions_behind(self, after: int, upto: int) -> int:
-        """How many sequence numbers from behind ``after`` to ``upto`` are taken."""
+        """How many sequence numbers from behind ``after`` to ``upto``, the last one of a record, are taken.
+
+        Two looks into the files where the chain proves them, and otherwise a walk over all that lies between."""
+        before, through = self._taken_with(after), self._taken_with(upto)
+        if before is not None and through is not None:
+            return max(0, through - before)
         total = 0
         with closing(self._walk(after, whole=False)) as records:
             for record in records:
@@ -96,6 +101,19 @@ class Shelf:
                     break
                 total += record.count
         return total
+
+    def _taken_with(self, number: int) -> int | None:
+        """How many numbers the lane had taken with ``number``; ``None`` where the chain does not prove it: a record
+        that is damaged or missing may lie before the first one behind ``number`` that is found."""
+        newest = self._newest  # before the files are looked at: more may come meanwhile
+        begin = min((int(path.stem) for path in self._paths_from(0)), default=1) - 1
+        for path in self._paths_from(number):
+            with closing(self._records(path, number, ALL, whole=False)) as records:
+                record = next(records, None)
+            if record is not None:
+                proven = record.place and record.prev <= max(number, begin)
+                return record.place - record.count if proven else None
+        return newest.place if newest.seq <= number and (newest.place or not newest.seq) else None
 
     def delete(self, seq: int) -> bool:
         """Remove one record from its file; whether it was there."""
@@ -177,10 +195,10 @@ class Shelf:
                 return record.place
         return 0
 
-    def _records(self, path: Path, after: int, upto: int) -> Generator[Record]:
+    def _records(self, path: Path, after: int, upto: int, *, whole: bool = True) -> Generator[Record]:
         with self._reading(path) as reader:
             if reader is not None:
-                yield from reader.read(after, upto)
+                yield from reader.read(after, upto, whole=whole)
 
     @contextmanager
     def _reading(self, path: Path) -> Iterator[SegmentReader | None]:

@@ -6,7 +6,7 @@ anywhere else, and the browser is told to see to that.
 
 import re
 from hashlib import sha256
-from importlib.resources import files
+from pathlib import Path
 from typing import NamedTuple
 
 from aiohttp import web
@@ -34,7 +34,7 @@ class Page:
 
     def __init__(self) -> None:
         self._files: dict[str, _File] = {}
-        for path in files("receiver.live").joinpath("static").iterdir():
+        for path in Path(__file__).with_name("static").iterdir():
             kind = _TYPES.get(path.name.rpartition(".")[2])
             if kind is not None:
                 body = path.read_bytes()

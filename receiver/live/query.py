@@ -110,10 +110,9 @@ def make_filter(types: list[str], subjects: list[str], vendors: list[str], *, fi
         names.discard(_PARTIAL)
         if not names:
             raise Malformed(f"only {_PARTIAL} is asked for, and it is never final", "final")
-    known = [vendor.NAME for vendor in VENDORS]
     for vendor in vendors:
-        if vendor not in known:
-            raise Malformed(f"no vendor {_short(vendor)!r}; there are {', '.join(sorted(known))}", "vendor")
+        if vendor not in VENDORS:
+            raise Malformed(f"no vendor {_short(vendor)!r}; there are {', '.join(sorted(VENDORS))}", "vendor")
     if "" in subjects:
         raise Malformed("an empty id: no event would fit", "subject")
     return Filter(frozenset(names), tuple(sorted(set(subjects))) or ("*",), tuple(sorted(set(vendors))))

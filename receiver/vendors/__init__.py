@@ -1,24 +1,38 @@
-"""The registry of vendors, and the decoding of any record. A new vendor is one module and one line here."""
+"""The registry of vendors, and the decoding of any record. A new vendor is one module and one word here.
+
+Importing this package imports no vendor: a module is loaded when a config names its vendor, or a record that is there.
+"""
+
+from importlib import import_module
+from typing import cast
 
 import msgspec
 
 from receiver.errors import Malformed, NotFound
 from receiver.events import Data, Event, StreamClosed, StreamOpened
 from receiver.record import Decoded, Record, unpack_frames
-from receiver.vendors import daily, meemo, meetstream, realtimekit, replies, waterai
+from receiver.vendors import replies
 from receiver.vendors.base import Vendor
 
-VENDORS: tuple[Vendor, ...] = (meetstream, realtimekit, daily, waterai, meemo)
-_BY_NAME = {vendor.NAME: vendor for vendor in VENDORS}
+#: their names, which are those of their modules
+VENDORS: tuple[str, ...] = ("meetstream", "realtimekit", "daily", "waterai", "meemo")
+_loaded: dict[str, Vendor] = {}
 _STREAM_FACTS: dict[str, type[Data]] = {"opened": StreamOpened, "closed": StreamClosed}
 
 
 def vendor_named(name: str) -> Vendor:
     """The vendor module of this name. Raises ``NotFound``, naming those that there are."""
-    try:
-        return _BY_NAME[name]
-    except KeyError:
-        raise NotFound(f"no vendor {name!r}; known: {', '.join(sorted(_BY_NAME))}") from None
+    vendor = _loaded.get(name)
+    if vendor is None:
+        if name not in VENDORS:
+            raise NotFound(f"no vendor {name!r}; known: {', '.join(sorted(VENDORS))}")
+        vendor = _loaded[name] = cast(Vendor, import_module(f"{__name__}.{name}"))
+    return vendor
+
+
+def every_vendor() -> list[Vendor]:
+    """The modules of all vendors."""
+    return [vendor_named(name) for name in VENDORS]
 
 
 def decode_record(record: Record) -> Decoded:

@@ -2,6 +2,7 @@
 cost it."""
 
 import asyncio
+import compileall
 import contextlib
 import tempfile
 import time
@@ -13,6 +14,7 @@ from tests.benchmarks.frames import connect
 from tests.benchmarks.goals import at_most
 from tests.benchmarks.rows import Book, Row
 from tests.benchmarks.voices import room_for
+from tests.commands.process import ROOT
 
 OURS = Contender("ours")
 EMPTY = Contender("ours, empty", sinks=NO_SINK)
@@ -22,8 +24,11 @@ _WATCHED_S = 5.0
 
 
 def start_and_idle(rounds: int, sockets: int) -> Row:
-    """Start: from the process's begin until it is ready, or takes connections, where it cannot say that it is."""
+    """Start: from the process's begin until it is ready, or takes connections, where it cannot say that it is. All have
+    bytecode, as if installed."""
     book = Book()
+    for folder in ("receiver", "sinks", "tests/benchmarks/peers"):
+        compileall.compile_dir(str(ROOT / folder), quiet=1)
     room_for(sockets)
     for _ in range(rounds):
         for one in CONTENDERS:

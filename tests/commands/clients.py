@@ -48,8 +48,9 @@ def clients_for(monkeypatch: pytest.MonkeyPatch) -> Vendors:
         VENDOR = "waterai"
         CREATES = ""
 
-    for name, api in (("meetstream", Bots), ("daily", Meetings), ("waterai", Nothing)):
-        monkeypatch.setitem(APIS, name, api)
+    monkeypatch.setitem(APIS, "meetstream", lambda: Bots)
+    monkeypatch.setitem(APIS, "daily", lambda: Meetings)
+    monkeypatch.setitem(APIS, "waterai", lambda: Nothing)
     monkeypatch.setenv("KEY", KEY)
     monkeypatch.setenv("T", TOKEN)
     return told

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,11 +54,15 @@ class Server:
 
     def wait_for(self, event: str) -> dict[str, Any]:
         """The first log line with this event."""
+        self.wait_until(lambda: bool(self.named(event)))
+        return self.named(event)[0]
+
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        """Until this is so; fails where the server has ended, or takes too long."""
         deadline_s = time.monotonic() + DEADLINE_S
-        while not (found := self.named(event)):
+        while not holds():
             assert self.process.poll() is None and time.monotonic() < deadline_s, self.text
             time.sleep(0.01)
-        return found[0]
 
     def stop(self, number: int) -> tuple[int, float]:
         """Send a signal; exit status, and how long the end took in seconds."""

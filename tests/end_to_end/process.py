@@ -27,7 +27,7 @@ RECEIVER = (sys.executable, "-m", "receiver")
 #: a busy machine is no failure
 PATIENCE_S = 60.0
 #: no disk is too small for a test, and no machine too busy to drain
-_SERVER = '[server]\nhost = "127.0.0.1"\nport = {port}\ndrain_s = 20.0\n{keys}\n\n[journal]\n{journal}\n'
+_SERVER = '[server]\nhost = "127.0.0.1"\nport = {port}\ndrain_s = {drain_s}\n{keys}\n\n[journal]\n{journal}\n'
 
 
 class Server:
@@ -40,17 +40,19 @@ class Server:
         *,
         port: int = 0,
         keys: str = "",
+        drain_s: float = 20.0,
         journal: str = "min_free_bytes = 0",
         environ: dict[str, str] | None = None,
         module: str = "receiver",
     ) -> None:
         """``sections``: TOML, everything but ``data_dir``, ``[server]`` and ``[journal]``. ``port`` 0: any free one.
-        ``keys``: more lines of ``[server]``. ``journal``: lines of ``[journal]``. ``module``: what is run."""
+        ``keys``: more lines of ``[server]``. ``drain_s``: less where a sink is down to the end. ``journal``: lines of
+        ``[journal]``. ``module``: what is run."""
         self.data_dir = folder / "data"
         self.log = folder / "serve.log"
         self.url = ""
         self._config = folder / "receiver.toml"
-        server = _SERVER.format(port=port, keys=keys, journal=journal)
+        server = _SERVER.format(port=port, keys=keys, drain_s=drain_s, journal=journal)
         self._program = sys.executable, "-m", module
         self._config.write_text(f"data_dir = {json.dumps(str(self.data_dir))}\n{server}\n{sections}")
         self._environ = {**os.environ, **(environ or {})}

@@ -45,7 +45,7 @@ async def test_a_clock_that_is_set_loses_repeats_and_stops_nothing(tmp_path: Pat
         "LD_PRELOAD": str(LIBRARY), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }  # fmt: skip
-    async with serving(tmp_path, SECTIONS, environ=environ) as server, aiohttp.ClientSession() as client:
+    async with serving(tmp_path, SECTIONS, environ=environ, drain_s=2.0) as server, aiohttp.ClientSession() as client:
         url = f"{server.url}/meetstream/default"
         async with connect(url.replace("http", "ws", 1) + "/audio/b", compression=None) as socket:
             for number, jump in enumerate(JUMPS):

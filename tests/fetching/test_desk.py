@@ -46,7 +46,7 @@ def vendor(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[FakeApi]]:
             }
             made.append(self)
 
-    monkeypatch.setitem(APIS, "meetstream", Api)
+    monkeypatch.setitem(APIS, "meetstream", lambda: Api)
     yield made
 
 

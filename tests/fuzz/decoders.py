@@ -26,7 +26,7 @@ from tests.fuzz.promises import (
 
 CHANNELS = ("", "audio", "video", "transcript", "control", "nonsense")
 #: all but the one whose targets are its own
-OTHERS = tuple(one.NAME for one in VENDORS if one.NAME != "meetstream")
+OTHERS = tuple(one for one in VENDORS if one != "meetstream")
 HEADERS = (
     (), ("rtk-signature",), ("dyte-signature",), ("x-webhook-signature", "x-webhook-timestamp"),
     ("x-pinless-signature", "x-pinless-timestamp"), ("x-prosa-signature",),
@@ -85,7 +85,7 @@ def vendors(data: bytes) -> None:
 def replies(data: bytes) -> None:
     """A byte that chooses a vendor, a line that names a call, then the answer: as it is, and as a record to compare
     with where nothing, or something, was seen."""
-    vendor = VENDORS[data[0] % len(VENDORS)].NAME if data else VENDORS[0].NAME
+    vendor = VENDORS[data[0] % len(VENDORS)] if data else VENDORS[0]
     call, _, answer = data[1:].partition(b"\n")
     for seen in (None, Seen(), Seen(statuses=frozenset({"recording"}), joined=frozenset({"Ada"}))):
         check_record(

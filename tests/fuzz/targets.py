@@ -56,7 +56,7 @@ def _of_vendors() -> list[bytes]:
 def _of_replies() -> list[bytes]:
     found = []
     for number, vendor in enumerate(VENDORS):
-        for path in sorted((SAMPLES.parent / vendor.NAME).glob("*/call.txt")):
+        for path in sorted((SAMPLES.parent / vendor).glob("*/call.txt")):
             answer = (path.parent / "body.bin").read_bytes()
             if len(answer) <= 4096:
                 found.append(bytes((number,)) + path.read_bytes().strip() + b"\n" + answer)

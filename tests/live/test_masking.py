@@ -29,7 +29,8 @@ from receiver.journal.base import EVENTS, MEDIA, QUARANTINE
 from receiver.journal.lane import LaneLimits
 from receiver.journal.sqlite import SqliteJournal
 from receiver.live.audio.feeds import Feeds, Seat
-from receiver.live.audio.listening import Gap, Listening, Wish
+from receiver.live.audio.listening import Gap, Listening
+from receiver.live.audio.query import Wish
 from receiver.live.masking import HIDDEN, Mask
 from receiver.meetings.book import MeetingBook
 from receiver.settings import from_dict

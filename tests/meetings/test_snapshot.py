@@ -90,7 +90,7 @@ def test_a_book_that_is_read_is_the_book_that_was_written(
     assert msgspec.json.encode(again.meetings(secrets=True)) == msgspec.json.encode(book.meetings(secrets=True))
 
 
-@pytest.mark.parametrize("vendor", [vendor.NAME for vendor in VENDORS])
+@pytest.mark.parametrize("vendor", VENDORS)
 def test_what_vendors_send_is_kept_to_the_byte(vendor: str) -> None:
     """All samples in one book: each public answer is the same text."""
     book = folded(one for folder in folders_of(vendor) for one in events_of(folder))

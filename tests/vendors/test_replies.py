@@ -50,7 +50,7 @@ def test_whether_it_is_the_last_makes_no_other_answer_of_it() -> None:
     assert len({reply_key(one) for one in (answer(), answer(b"[]"), answer(subject="b"), answer(seen=Seen()))}) == 4
 
 
-@pytest.mark.parametrize("vendor", [one.NAME for one in VENDORS])
+@pytest.mark.parametrize("vendor", VENDORS)
 def test_what_was_given_up_is_a_failed_artifact_of_any_vendor(vendor: str) -> None:
     """With the reason; no vendor named the event."""
     (event,) = decode_record(given_up("transcript", vendor)).events

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from receiver.events import DATA_TYPES
-from receiver.vendors import VENDORS
+from receiver.vendors import VENDORS, every_vendor
 from receiver.vendors.base import Vendor
 from tests.vendors.samples import events_of, expected_of, folders_of, headers_of, is_reply
 
-FOLDERS = [folder for vendor in VENDORS for folder in folders_of(vendor.NAME)]
+FOLDERS = [folder for vendor in VENDORS for folder in folders_of(vendor)]
 
 
 def named(one: Path | Vendor) -> str:
@@ -43,7 +43,7 @@ def test_what_was_missed_is_marked_and_nothing_else_is(folder: Path) -> None:
         assert (event["type"] == "artifact.fetched") != compared
 
 
-@pytest.mark.parametrize("vendor", VENDORS, ids=named)
+@pytest.mark.parametrize("vendor", every_vendor(), ids=named)
 def test_every_declared_name_has_a_sample(vendor: Vendor) -> None:
     """The declared table of names is what the samples show, type by type."""
     shown: dict[str, set[str]] = {}
@@ -54,7 +54,7 @@ def test_every_declared_name_has_a_sample(vendor: Vendor) -> None:
         assert type_ in shown.get(name, set()), name
 
 
-@pytest.mark.parametrize("vendor", VENDORS, ids=named)
+@pytest.mark.parametrize("vendor", every_vendor(), ids=named)
 def test_declared_types_are_types_of_the_contract(vendor: Vendor) -> None:
     """No vendor invents a type."""
     assert set(vendor.EVENT_TYPES.values()) <= set(DATA_TYPES)

@@ -11,6 +11,7 @@ from receiver.audio.pcm import Samples
 from receiver.audio.timeline import Clock
 from receiver.events import AudioChunk, Event, StreamOpened
 from receiver.live.audio.feeds import Seat
+from receiver.live.audio.query import Wish
 from receiver.live.masking import Mask
 
 log = structlog.get_logger()
@@ -18,15 +19,6 @@ log = structlog.get_logger()
 _TICK_S = 0.04
 #: what is sent at once is no longer
 _MOST_S = 0.5
-
-
-class Wish(msgspec.Struct, frozen=True):
-    """What a listener wants to hear, and how."""
-
-    rate_hz: int = 16_000
-    channels: int = 1
-    track: str = ""
-    speaker: str = ""
 
 
 class Gap(msgspec.Struct, frozen=True):

@@ -5,16 +5,16 @@ import time
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
+from receiver.telemetry.exposition import renderer
 from receiver.telemetry.ledger import Intake, Ledger, SinkBook
-from receiver.telemetry.metrics import LedgerCollector, registry, render
 
 
 def scraped(ledger: Ledger) -> dict[str, float]:
     """``name/labels`` -> value, of the receiver's own metrics."""
-    own = registry(LedgerCollector(ledger, lambda: [("receiver_extra", "Help.", {"a": "b"}, 1.5)]))
+    render = renderer(ledger, lambda: [("receiver_extra", "Help.", {"a": "b"}, 1.5)])
     return {
         "/".join([sample.name, *(sample.labels[name] for name in sorted(sample.labels, reverse=True))]): sample.value
-        for family in text_string_to_metric_families(render(own).decode())
+        for family in text_string_to_metric_families(render().decode())
         for sample in family.samples
         if sample.name.startswith("receiver_")
     }
