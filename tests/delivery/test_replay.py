@@ -241,8 +241,7 @@ async def test_paced_keeps_the_spacing(tmp_path: Path) -> None:
         assert time.monotonic() - begun_s >= 0.149
         await here.drained()
     assert sink.batches == [["0", "1"], ["2"], ["3"]]
-    waits = [after - before for before, after in zip(sink.at_s, sink.at_s[1:], strict=False)]
-    assert waits[0] >= 0.03 and waits[1] >= 0.08
+    assert sink.at_s[1] - begun_s >= 0.049 and sink.at_s[2] - begun_s >= 0.149
 
 
 async def test_a_clock_that_was_set_does_not_stop_a_paced_replay(
