@@ -19,8 +19,7 @@ class HoldsFrames(Protocol):
 
 
 class MediaGather:
-    """``note`` a stream when it gets its first frame; it is sealed after ``gather_s``, or when the journal has taken
-    the rows before: until then a row would only wait there, and each row costs as much as many frames do."""
+    """``note`` a stream when it gets its first frame; it is sealed within ``gather_s``."""
 
     def __init__(self, gather_s: float) -> None:
         self._gather_s = gather_s
@@ -28,37 +27,23 @@ class MediaGather:
         self.row_bytes = _ROW_BYTES
         self._dirty: set[HoldsFrames] = set()
         self._timer: asyncio.TimerHandle | None = None
-        #: the end of the newest row
-        self._newest: asyncio.Future[None] | None = None
-        self._waiting = False
 
     def note(self, stream: HoldsFrames) -> None:
         """``stream`` holds frames."""
         self._dirty.add(stream)
         self.row_bytes = max(_LEAST_ROW_BYTES, min(_ROW_BYTES, _ALL_BYTES // len(self._dirty)))
-        if self._timer is None and not self._waiting:
-            self._timer = asyncio.get_running_loop().call_later(self._gather_s, self._due)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._gather_s, self.flush)
 
-    def sealed(self, stream: HoldsFrames, safe: "asyncio.Future[None]") -> None:
-        """``stream`` holds none any more; ``safe`` ends when they are journalled."""
+    def forget(self, stream: HoldsFrames) -> None:
+        """``stream`` was sealed by itself."""
         self._dirty.discard(stream)
-        self._newest = safe
 
-    def flush(self, _: object = None) -> None:
+    def flush(self) -> None:
         """Seal every stream that holds frames."""
-        self._waiting = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         dirty, self._dirty = self._dirty, set()
         for stream in dirty:
             stream.seal()
-
-    def _due(self) -> None:
-        self._timer = None
-        newest = self._newest
-        if newest is None or newest.done():
-            self.flush()
-        else:
-            self._waiting = True
-            newest.add_done_callback(self.flush)

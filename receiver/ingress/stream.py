@@ -127,8 +127,8 @@ class Stream:
         record = self._record("frames", pack_frames(frames), frames[0][0], self._frames_state)
         record.events = events
         self._frames, self._frame_events, self._frames_bytes = [], [], 0
+        self._rim.media.forget(self)
         future = self._rim.intake.journal.submit(record, MEDIA)
-        self._rim.media.sealed(self, future)
         count, event_count = len(frames), len(events)
 
         def settle(ended: "asyncio.Future[None]") -> None:
