@@ -14,7 +14,8 @@ from receiver.errors import Malformed
 from receiver.ingress.dial_line import Line, Unreachable
 from receiver.ingress.dial_talk import FAULT, JOURNAL, QUIET, Talk, Timing
 from receiver.ingress.inflow import Inflow
-from receiver.ingress.stream import Rim, Stream, StreamNote, opening_of
+from receiver.ingress.note import StreamNote, opening_of
+from receiver.ingress.stream import Rim, Stream
 from receiver.settings import Dial
 from receiver.telemetry.ledger import Intake as Book
 from receiver.vendors.realtimekit import calling, session

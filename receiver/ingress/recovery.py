@@ -13,7 +13,7 @@ import structlog
 
 from receiver.errors import JournalUnavailable
 from receiver.events import StreamClosed, StreamOpened
-from receiver.ingress.stream import StreamNote, note_of, opening_of
+from receiver.ingress.note import StreamNote, note_of, opening_of
 from receiver.ingress.streams import Ended, StreamBook
 from receiver.journal.base import EVENTS, MEDIA
 from receiver.journal.clock import steady_ns

@@ -2,15 +2,17 @@
 
 import asyncio
 import time
+from functools import partial
 
 import msgspec
 import structlog
 
-from receiver.errors import JournalUnavailable, Malformed, NotFound, Shed
+from receiver.errors import JournalUnavailable, Malformed, Shed
 from receiver.events import Event, StreamClosed, StreamOpened
 from receiver.ingress.guard import CHANNELS
 from receiver.ingress.intake import Intake, Outcome, decode_safely
 from receiver.ingress.media import MediaGather
+from receiver.ingress.note import StreamNote
 from receiver.ingress.shedding import Kind as Weight
 from receiver.ingress.shedding import kind_of_channel
 from receiver.ingress.streams import Ended, Key, StreamBook
@@ -18,30 +20,10 @@ from receiver.journal.base import EVENTS, MEDIA
 from receiver.journal.state import State
 from receiver.record import Kind, Record, pack_frames
 from receiver.telemetry.ledger import Intake as Book
-from receiver.vendors import vendor_named
 from receiver.vendors.base import Session
 
 log = structlog.get_logger()
 _encode = msgspec.json.Encoder().encode
-
-
-class StreamNote(msgspec.Struct, frozen=True):
-    """What a socket's opening told, or what is kept of an open one until its closing is journalled."""
-
-    vendor: str
-    endpoint: str
-    subject: str
-    channel: str
-    connection: str
-    opened_ns: int
-    track: str = ""
-    #: the session's snapshot when the stream was bound, where there is a track: a record has no other place for that
-    state: bytes = b""
-
-    @property
-    def key(self) -> Key:
-        """What names the stream, whichever connection carries it."""
-        return self.vendor, self.endpoint, self.subject, self.channel, self.track
 
 
 class Rim(msgspec.Struct, frozen=True):
@@ -84,7 +66,7 @@ class Stream:
         """Journal one message. Waits while the journal is behind, so that the peer is read no faster."""
         now_ns = time.time_ns()
         self._book.received += 1
-        unknown = not self._note.subject or self._key is None
+        unknown = self._key is None or not self._note.subject
         if unknown:
             self.session.learn(message)
         if self._rim.intake.shedding.kinds and self._is_shed(message):
@@ -92,10 +74,26 @@ class Stream:
         self.messages += 1
         if unknown:
             self._bind_if_known(message)
-        if isinstance(message, bytes):
-            await self._take_frame(message, now_ns)
-        else:
+        if isinstance(message, str):
             await self._take_text(message, now_ns)
+            return
+        if not self._frames or self._opening is not None:
+            await self._begin_row()
+        size = len(message)
+        self.bytes += size
+        self._book.bytes += size
+        try:
+            decoded = decode_safely(self.session.receive, message, now_ns)
+        except Malformed as problem:
+            await self._refuse_frame(message, now_ns, problem)
+            return
+        if not self._frames:
+            self._rim.media.note(self)
+        self._frames.append((now_ns, message))
+        self._frame_events += decoded.events
+        self._frames_bytes += size
+        if self._frames_bytes >= self._rim.media.row_bytes:
+            self.seal()
 
     async def finish(self, code: int, *, clean: bool) -> None:
         """The socket is gone: journal what is held, then the closing with all that a continuation needs to know."""
@@ -131,17 +129,7 @@ class Stream:
         record.events = events
         self._frames, self._frame_events, self._frames_bytes = [], [], 0
         self._rim.media.forget(self)
-        future = self._rim.intake.journal.submit(record, MEDIA)
-        count, event_count = len(frames), len(events)
-
-        def settle(ended: "asyncio.Future[None]") -> None:
-            if self._lost(ended, "media", count):
-                self._book.failed += count
-            else:
-                self._book.journalled += count
-                self._book.events += event_count
-
-        future.add_done_callback(settle)
+        self._rim.intake.journal.put(record, partial(self._sealed, len(frames), len(events)), MEDIA)
 
     # ---- parts
 
@@ -160,31 +148,19 @@ class Stream:
     def _weight(self, message: bytes | str) -> Weight:
         return "media" if isinstance(message, bytes) else kind_of_channel(self.session.channel)
 
-    async def _take_frame(self, message: bytes, now_ns: int) -> None:
+    async def _begin_row(self) -> None:
+        """Wait until a frame may be taken. A row begins with what the session knows before its first one."""
         if self._opening is not None:  # no frame is ever on disk without the opening that it belongs to
             await asyncio.wait((self._opening,))
             self._opening = None
         if not self._frames:  # asked before each row: a socket is ahead of a journal that is behind by one row at most
             await self._rim.intake.journal.room(MEDIA)
-        size = len(message)
-        self.bytes += size
-        self._book.bytes += size
-        first = not self._frames
-        state = self.session.snapshot() if first else b""
-        try:
-            decoded = decode_safely(self.session.receive, message, now_ns)
-        except Malformed as problem:
-            self.seal()  # what comes next has a snapshot of its own, whatever this one has left behind in the session
-            await self._quarantine("binary", message, now_ns, state or self.session.snapshot(), problem)
-            return
-        if first:
-            self._frames_state = state
-            self._rim.media.note(self)
-        self._frames.append((now_ns, message))
-        self._frame_events += decoded.events
-        self._frames_bytes += size
-        if self._frames_bytes >= self._rim.media.row_bytes:
-            self.seal()
+            self._frames_state = self.session.snapshot()
+
+    async def _refuse_frame(self, message: bytes, now_ns: int, problem: Malformed) -> None:
+        state = (b"" if self._frames else self._frames_state) or self.session.snapshot()
+        self.seal()  # what comes next has a snapshot of its own, whatever this one has left behind in the session
+        await self._quarantine("binary", message, now_ns, state, problem)
 
     async def _take_text(self, message: str, now_ns: int) -> None:
         self.seal()
@@ -205,6 +181,16 @@ class Stream:
             self.failed.set()
             return
         await self._rim.intake.journal.room(EVENTS)
+
+    def _sealed(self, frames: int, events: int, problem: JournalUnavailable | None) -> None:
+        """What became of a row; if it is not on disk the socket must go, since its peer will not send it again."""
+        if problem is not None:
+            self._rim.intake.shedding.failed(problem, "media", frames)
+            self._book.failed += frames
+            self.failed.set()
+            return
+        self._book.journalled += frames
+        self._book.events += events
 
     def _text_settled(self, outcome: Outcome | JournalUnavailable) -> None:
         if isinstance(outcome, JournalUnavailable):
@@ -274,17 +260,14 @@ class Stream:
     def _submit_fact(self, kind: Kind, payload: bytes, state: bytes) -> "asyncio.Future[None]":
         record = self._record(kind, payload, time.time_ns(), state)
         future = self._rim.intake.journal.submit(record, EVENTS)
-        future.add_done_callback(lambda ended: self._lost(ended, "callback", 0))
+        future.add_done_callback(self._fact_ended)
         return future
 
-    def _lost(self, ended: "asyncio.Future[None]", weight: Weight, messages: int = 1) -> bool:
-        """Whether the journal could not take it; then the socket must go, since its peer will not send it again."""
+    def _fact_ended(self, ended: "asyncio.Future[None]") -> None:
         problem = None if ended.cancelled() else ended.exception()
-        lost = ended.cancelled() or problem is not None
-        if lost:
-            self._rim.intake.shedding.failed(problem, weight, messages)
+        if ended.cancelled() or problem is not None:
+            self._rim.intake.shedding.failed(problem, "callback", 0)
             self.failed.set()
-        return lost
 
     def _record(self, kind: Kind, payload: bytes, received_ns: int, state: bytes) -> Record:
         return Record(
@@ -298,32 +281,3 @@ class Stream:
             received_ns=received_ns,
             state=state,
         )
-
-
-def opening_of(note: StreamNote) -> Record:
-    """The record that a vendor's session starts from: what the URL, or the stream so far, told."""
-    return Record(
-        vendor=note.vendor,
-        endpoint=note.endpoint,
-        kind="text",
-        payload=b"",
-        received_ns=note.opened_ns,
-        channel=note.channel,
-        connection=note.connection,
-        subject=note.subject,
-        state=note.state,
-    )
-
-
-def note_of(record: Record) -> StreamNote:
-    """What the record of an opening or a closing tells of its stream."""
-    note = StreamNote(
-        record.vendor, record.endpoint, record.subject, record.channel, record.connection, record.received_ns
-    )
-    try:
-        session = vendor_named(record.vendor).session(record)
-    except (Malformed, NotFound):  # of an earlier version's making
-        return note
-    if not session.track:
-        return note
-    return msgspec.structs.replace(note, subject=session.subject, track=session.track, state=record.state)

@@ -13,9 +13,10 @@ from aiohttp import WSCloseCode, web
 from receiver.errors import JournalUnavailable, NotFound, Shed, Unauthorized
 from receiver.ingress.guard import Guard, Target
 from receiver.ingress.inflow import Inflow
+from receiver.ingress.note import StreamNote, opening_of
 from receiver.ingress.peer import Peer
 from receiver.ingress.shedding import kind_of_channel
-from receiver.ingress.stream import Rim, Stream, StreamNote, opening_of
+from receiver.ingress.stream import Rim, Stream
 from receiver.settings import ServerSettings
 from receiver.telemetry.ledger import Ledger
 from receiver.vendors import vendor_named

@@ -5,7 +5,7 @@ each record names the one before it in its lane (``prev``), and how many numbers
 A reader that meets a record whose ``prev`` it has not passed knows that something is missing, and how much.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from receiver.record import Record
@@ -64,3 +64,13 @@ class Chain:
             vendor="", endpoint="", kind="damaged", payload=b"", received_ns=0, seq=prev - count + 1, count=count,
             reason=f"{count} sequence number{'s' * (count > 1)} before {behind} {'are' if count > 1 else 'is'} missing",
         )  # fmt: skip
+
+
+def linked(records: Sequence[Record], newest: Link) -> Link:
+    """Give each of some new records its place behind the newest one on disk; the last of them as a link."""
+    prev, _, place = newest
+    for record in records:
+        place += record.count
+        record.prev, record.place = prev, place
+        prev = record.seq
+    return Link(prev, records[-1].last_seq, place)

@@ -5,13 +5,12 @@ third. A slow lane never delays another.
 """
 
 import asyncio
-import contextlib
 import queue
 import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -19,12 +18,12 @@ import structlog
 
 from receiver.errors import DiskFull, JournalUnavailable
 from receiver.journal.base import Ended
-from receiver.journal.chain import Link
-from receiver.journal.clock import steady_ns
+from receiver.journal.chain import linked
 from receiver.journal.recent import Recent
+from receiver.journal.retention import TrimmedShelf
 from receiver.journal.room import Room
-from receiver.journal.segment import SUFFIX, Segment, file_bytes, is_damage, is_full, remove
-from receiver.journal.shelf import Shelf
+from receiver.journal.segment import SUFFIX, Segment, is_damage, is_full
+from receiver.journal.syncer import Syncer
 from receiver.journal.tail import Tail, memory_bytes
 from receiver.record import Record
 
@@ -40,7 +39,7 @@ _TELL_S = 10.0
 
 
 class LaneLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Numbers of a lane. ``sync_every_ms`` = 0: every commit is on disk before it counts."""
+    """Numbers of a lane. ``sync_every_ms`` = 0: every commit is on disk before it counts; else it is so much later."""
 
     sync_every_ms: int = 0
     segment_bytes: int = 64 << 20
@@ -51,7 +50,7 @@ class LaneLimits(msgspec.Struct, frozen=True, kw_only=True):
     pending_bytes: int = 8 << 20
 
 
-class Lane(Shelf):
+class Lane(TrimmedShelf):
     """Built and used on the event loop; ``read_disk``, ``trim`` and ``newest_keys`` may run in any thread."""
 
     def __init__(
@@ -60,7 +59,7 @@ class Lane(Shelf):
         self.error: str | None = None
         #: whether that is for want of space
         self.full = False
-        super().__init__(name, folder, chained=chained)
+        super().__init__(name, folder, chained=chained, max_bytes=limits.max_bytes, max_age_s=limits.max_age_s)
         self._limits = limits
         self._changed = changed
         self._queue: queue.SimpleQueue[list[_Item] | str | None] = queue.SimpleQueue()
@@ -74,16 +73,15 @@ class Lane(Shelf):
         self._idle.set()
         #: sequence numbers committed since start
         self.positions = 0
-        self._last_sync_s = 0.0
         #: records that failed since the log said so, and when it did
         self._untold, self._told_s = 0, 0.0
         self._closers: list[threading.Thread] = []
         self.head, self._segment = self._open_folder()
-        #: when files that are not written to any more were written last, on the monotonic clock
-        self._written_ns = {path: steady_ns(_written_ns(path)) for path in self._paths}
+        self._note_written()
         self.tail = Tail(limits.tail_bytes, self.head)
         self.recent = Recent(limits.tail_bytes // 2)
         self._loop = asyncio.get_running_loop()
+        self._syncer = Syncer(name, limits.sync_every_ms / 1000, self._have_failed) if limits.sync_every_ms else None
         self._thread = threading.Thread(target=self._run, name=f"journal-{name}", daemon=True)
         self._thread.start()
 
@@ -191,6 +189,8 @@ class Lane(Shelf):
                 log.exception("journal.commit.fault", lane=self.name, records=len(group))
                 error = f"{type(fault).__name__}, see the log"
             self._loop.call_soon_threadsafe(self._committed, group, error, full)
+        if self._syncer is not None:
+            self._syncer.close()
         if self._segment is not None:
             self._close_segment(self._segment)
 
@@ -227,34 +227,35 @@ class Lane(Shelf):
                 raise
             name = self._segment.path.name
             log.error("journal.segment.damaged", lane=self.name, file=name, error=str(problem), found="at a commit")
-            self._segment.written_bytes = self._limits.segment_bytes
+            self._leave_segment()
             self._commit(records)
 
     def _commit(self, records: list[Record]) -> None:
+        if self._syncer is not None:
+            self._require_synced(self._syncer)
         segment = self._segment
         if segment is None or segment.written_bytes >= self._limits.segment_bytes:
             segment = self._roll(records[0].seq if records else self.head + 1)
         if not records:
             segment.probe()
             return
-        now_s = time.monotonic()
-        sync = now_s - self._last_sync_s >= self._limits.sync_every_ms / 1000
-        newest = self._linked(records)
-        segment.append(records, sync=sync)
+        newest = linked(records, self._newest) if self._chained else self._newest
+        segment.append(records, sync=self._syncer is None)
         self._newest = newest
-        if sync:
-            self._last_sync_s = now_s
+        if self._syncer is not None:
+            self._syncer.wrote(segment)
 
-    def _linked(self, records: list[Record]) -> Link:
-        """Give each record its place behind the newest one on disk; the last of them as a link."""
-        if not self._chained:
-            return self._newest
-        prev, _, place = self._newest
-        for record in records:
-            place += record.count
-            record.prev, record.place = prev, place
-            prev = record.seq
-        return Link(prev, records[-1].last_seq, place)
+    def _require_synced(self, syncer: Syncer) -> None:
+        """A sync that failed is the failure of the next commit. How much of the file is on disk nobody can say then."""
+        try:
+            syncer.require()
+        except OSError:
+            self._leave_segment()
+            raise
+
+    def _have_failed(self) -> None:
+        """In the thread that syncs: have the writer meet the failure also where no record comes."""
+        self._queue.put(_PROBE)
 
     def _roll(self, first_seq: int) -> Segment:
         path = self._folder / f"{first_seq:020d}{SUFFIX}"
@@ -281,50 +282,16 @@ class Lane(Shelf):
 
     def _drop_broken_segment(self) -> None:
         """After an error go on in a new file, unless nothing was written to this one yet."""
-        segment = self._segment
-        if segment is not None and segment.written_bytes > 0:
-            segment.written_bytes = self._limits.segment_bytes
+        if self._segment is not None and self._segment.written_bytes > 0:
+            self._leave_segment()
+
+    def _leave_segment(self) -> None:
+        """Have the next commit go to a new file."""
+        if self._segment is not None:
+            self._segment.written_bytes = self._limits.segment_bytes
 
     def _close_segment(self, segment: Segment) -> None:
         try:
             segment.close()
-        except sqlite3.Error as problem:  # the WAL stays beside the file and is read with it
+        except (sqlite3.Error, OSError) as problem:  # the WAL stays beside the file and is read with it
             log.warning("journal.fold.failed", lane=self.name, file=segment.path.name, error=str(problem))
-
-    # ---- in any thread
-
-    def trim(self, cursors: Mapping[str, int]) -> tuple[int, dict[str, int]]:
-        """Delete the oldest closed files that are beyond size or age. How many, and what each cursor lost by it.
-
-        Age is what the monotonic clock says: a wall clock that is set forward makes nothing old.
-        """
-        now_ns = time.monotonic_ns()
-        paths = self._paths_from(0)
-        sizes = [file_bytes(path) for path in paths]
-        total, removed = sum(sizes), 0
-        lost: dict[str, int] = dict.fromkeys(cursors, 0)
-        for path, size, follower in zip(paths, sizes, paths[1:], strict=False):
-            if total <= self._limits.max_bytes and self._age_s(path, now_ns) <= self._limits.max_age_s:
-                break
-            for name, cursor in cursors.items():
-                with contextlib.suppress(sqlite3.Error):  # retention goes on whether it can be counted or not
-                    lost[name] += self.positions_behind(cursor, int(follower.stem) - 1)
-            with self._lock:
-                self._paths.remove(path)
-            remove(path)
-            self._written_ns.pop(path, None)
-            total -= size
-            removed += 1
-        return removed, lost
-
-    def _age_s(self, path: Path, now_ns: int) -> float:
-        return (now_ns - self._written_ns.get(path, now_ns)) / 1e9
-
-
-def _written_ns(path: Path) -> int:
-    """When a file or its WAL was last written, in nanoseconds since the epoch."""
-    times = []
-    for part in (path, path.with_name(path.name + "-wal")):
-        with contextlib.suppress(FileNotFoundError):
-            times.append(part.stat().st_mtime_ns)
-    return max(times, default=0)

@@ -7,6 +7,7 @@ because damage stays inside one file. Checkpoints happen when a file is closed, 
 import errno
 import os
 import sqlite3
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -33,13 +34,15 @@ SUFFIX = ".db"
 
 
 class Segment:
-    """A file open for writing. One thread at a time; every error is ``sqlite3.Error`` or ``OSError``."""
+    """A file open for writing. One thread at a time, but for ``sync``; errors are ``sqlite3.Error`` or ``OSError``."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._wal = path.with_name(path.name + "-wal")
         self.written_bytes = self._folded_bytes = file_bytes(path)
         self._synchronous = ""
+        self._syncing = threading.Lock()  # guards the one below, and that it is not closed during a sync
+        self._log: int | None = None
         fresh = not path.exists()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         try:
@@ -49,6 +52,7 @@ class Segment:
             self._db.execute(SCHEMA)
             if fresh:
                 sync_directory(path.parent)
+            self._log = os.open(self._wal, os.O_RDONLY)
         except (sqlite3.Error, OSError):
             self._db.close()
             if fresh:  # tried again under another number, so that each try would leave a file behind
@@ -71,6 +75,15 @@ class Segment:
             raise
         # a WAL page is written anew by each commit that touches it: small commits fill the disk long before the rows do
         self.written_bytes = self._folded_bytes + self._wal.stat().st_size
+
+    def sync(self) -> None:
+        """Return when every commit so far is on disk. In any thread; nothing where it is closed, which syncs as well.
+
+        The descriptor is kept from the begin: one that is opened later may not be told of a write that failed before.
+        """
+        with self._syncing:
+            if self._log is not None:
+                os.fdatasync(self._log)
 
     def _insert(self, rows: list[Row]) -> None:
         start = 0
@@ -96,9 +109,14 @@ class Segment:
         beside the file and is read with it.
         """
         try:
+            self.sync()
             if _room_to_fold(self.path):
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
+            with self._syncing:
+                log, self._log = self._log, None
+            if log is not None:
+                os.close(log)
             let_go(self._db, self.path)
 
     def _rollback(self) -> None:

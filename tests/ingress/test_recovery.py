@@ -12,8 +12,8 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from receiver.app import Receiver
+from receiver.ingress.note import StreamNote
 from receiver.ingress.recovery import close_lost_streams
-from receiver.ingress.stream import StreamNote
 from receiver.ingress.streams import StreamBook
 from receiver.journal.state import State
 from receiver.record import Record

@@ -379,3 +379,23 @@ def test_packed_frames_decode_like_the_stream() -> None:
     )  # fmt: skip
     events = [event for at, message in frames for event in live.receive(message, at).events]
     assert decode_record(record).events == events
+
+
+@pytest.mark.parametrize("cut", range(1, len(frame(pcm=b""))))
+def test_a_cut_frame_behind_a_whole_one_is_truncated_all_the_same(cut: int) -> None:
+    """Also where it begins as the one before."""
+    session = socket("audio")
+    session.receive(frame(), NOW_NS)
+    with pytest.raises(FrameTruncated):
+        session.receive(frame()[:cut], NOW_NS)
+
+
+def test_each_frame_has_its_own_speaker() -> None:
+    """Frames of several speakers come in any order; one name may begin as another."""
+    session = socket("audio")
+    spoken = [b"Ada", b"Ada", b"Ada L", b"Bob", b"Ada"]
+    events = [session.receive(frame(b"", name, b"\x01\x00" * 3), NOW_NS).events[0] for name in spoken]
+    assert [
+        event.data.speaker.name for event in events if isinstance(event.data, AudioChunk) and event.data.speaker
+    ] == [name.decode() for name in spoken]
+    assert [bytes(event.media or b"") for event in events] == [b"\x01\x00" * 3] * len(spoken)

@@ -59,8 +59,8 @@ class MeetStreamSession:
         self.track = ""
         self._replies: list[bytes | str] = []
         self._ended = False
-        # Frames mostly repeat the speaker of the one before.
-        self._label = b""
+        # Frames mostly begin as the one before: the lengths stand in there, so the samples begin at the same place.
+        self._head = b""
         self._speaker: Person | None = None
         self._typed: dict[str, Callable[[dict[str, Any], bytes, int], Decoded]] = {
             "ready": self._ready,
@@ -102,15 +102,15 @@ class MeetStreamSession:
         """Events of one message that arrived at ``now_ns``. Raises ``Malformed``; the session stays usable."""
         if isinstance(message, str):
             return self._text(_encoded(message), now_ns)
+        if self._head and self.channel == "audio" and message.startswith(self._head):
+            return self._audio_chunk(message, memoryview(message)[len(self._head) :], self._speaker, now_ns)
         self.learn(message)
         if not message:
             raise FrameTruncated("the message is empty", 0)
         if self.channel == "video" or (self.channel != "audio" and is_mp4_piece(message)):
             return self._video_chunk(message, now_ns)
         offset = pcm_offset(message)
-        label = message[1:offset]
-        if label != self._label:
-            self._label, self._speaker = label, speaker_of(message)
+        self._head, self._speaker = message[:offset], speaker_of(message)
         return self._audio_chunk(message, memoryview(message)[offset:], self._speaker, now_ns)
 
     def replies(self) -> list[bytes | str]:

@@ -1,0 +1,59 @@
+"""When frames that are gathered become rows."""
+
+from receiver.ingress.media import MediaGather
+from tests.support import until
+
+
+class Holder:
+    """A stream that counts its rows."""
+
+    def __init__(self, gather: MediaGather) -> None:
+        self.rows = 0
+        self._gather = gather
+
+    def seal(self) -> None:
+        self.rows += 1
+        self._gather.forget(self)
+
+
+async def test_frames_wait_no_longer_than_the_interval() -> None:
+    """And everybody's are handed over together."""
+    gather = MediaGather(0.001)
+    one, two = Holder(gather), Holder(gather)
+    gather.note(one)
+    gather.note(two)
+    await until(lambda: one.rows == two.rows == 1)
+
+
+async def test_a_flush_does_not_wait_for_the_interval() -> None:
+    """At the end there is no later."""
+    gather = MediaGather(3600.0)
+    one = Holder(gather)
+    gather.note(one)
+    gather.flush()
+    assert one.rows == 1
+    gather.flush()
+    assert one.rows == 1
+
+
+async def test_who_has_sealed_by_himself_is_not_asked_again() -> None:
+    """A large row does not wait for the interval."""
+    gather = MediaGather(0.001)
+    one, two = Holder(gather), Holder(gather)
+    gather.note(one)
+    one.seal()
+    gather.note(two)
+    await until(lambda: two.rows == 1)
+    assert one.rows == 1
+
+
+async def test_the_more_hold_frames_the_smaller_are_rows() -> None:
+    """So that all together have a ceiling."""
+    gather = MediaGather(3600.0)
+    gather.note(Holder(gather))
+    alone = gather.row_bytes
+    for _ in range(999):
+        gather.note(Holder(gather))
+    assert gather.row_bytes < alone
+    assert gather.row_bytes * 1000 <= 16 << 20
+    gather.flush()
