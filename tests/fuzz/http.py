@@ -20,7 +20,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from receiver import app, engine
 from receiver.app import Receiver
-from receiver.journal.base import EVENTS, QUARANTINE
+from receiver.journal.base import EVENTS, QUARANTINE, Ended
 from receiver.journal.row import encode_row
 from receiver.journal.sqlite import SqliteJournal
 from receiver.journal.state import State
@@ -47,15 +47,13 @@ class _Journal(SqliteJournal):
 
     _numbers = 0
 
-    def submit(self, record: Record, lane: str = EVENTS) -> "asyncio.Future[None]":
+    def put(self, record: Record, ended: Ended, lane: str = EVENTS) -> None:
         self._numbers += record.count
         record.seq = self._numbers
         encode_row(record)
         if lane != QUARANTINE:
             assert record.events is None or decode_record(record).events == record.events
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        future.set_result(None)
-        return future
+        asyncio.get_running_loop().call_soon(ended, None)
 
 
 class _State(State):
