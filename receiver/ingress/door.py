@@ -31,7 +31,7 @@ class Door(asyncio.Protocol):
 
     __slots__ = (
         "_answered", "_choked", "_doors", "_ending", "_eof", "_head_bytes", "_held", "_inner", "_last_s", "_late",
-        "_loop", "_paused", "_server", "_silent", "_wire", "busy", "on_data",
+        "_loop", "_paused", "_server", "_wire", "busy", "on_data",
     )  # fmt: skip
 
     def __init__(self, doors: "Doors", server: web.Server) -> None:
@@ -46,8 +46,6 @@ class Door(asyncio.Protocol):
         self._held = b""
         self._late: asyncio.TimerHandle | None = None
         self._choked = self._ending = self._eof = self._paused = False
-        #: no head has come yet
-        self._silent = True
         self._answered: asyncio.Future[None] | None = None
         #: when the last answer was sent; a connection that has had none has the time for a head
         self._last_s = float("inf")
@@ -154,11 +152,8 @@ class Door(asyncio.Protocol):
         taken = short.offer(data, self) if short is not None else 0
         if taken > 0:
             self.busy = True
-            if self._late is not None:
-                self._stop_waiting()
-            if self._silent:  # so far
-                self._silent = False
-                self._doors.head_seen(self)
+            self._stop_waiting()
+            self._doors.head_seen(self)
             self._doors.sweep()
             if len(data) > taken:
                 self._hold(data[taken:])
@@ -167,7 +162,6 @@ class Door(asyncio.Protocol):
                 self._wire.close()
         elif taken < 0:
             self._held = data
-            self._silent = False
             self._doors.head_seen(self)
             if self._late is None:
                 self._late = self._loop.call_later(_WHOLE_S, self._too_late)

@@ -93,7 +93,7 @@ class Intake:
         except JournalUnavailable as problem:
             self.count_failed(problem, decoded, book)
             raise
-        outcome = await asyncio.shield(settled)
+        outcome = await settled
         if isinstance(outcome, JournalUnavailable):
             raise outcome
         return outcome

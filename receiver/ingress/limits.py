@@ -57,34 +57,26 @@ class Budget:
     @contextmanager
     def hold(self) -> Iterator[Hold]:
         """A share that begins empty and is given back at the end."""
-        hold = self.share()
+        hold = Hold(self)
         try:
             yield hold
         finally:
-            self.give_back(hold)
-
-    def share(self) -> Hold:
-        """A share that begins empty, to be given back."""
-        return Hold(self)
-
-    def give_back(self, hold: Hold) -> None:
-        """The end of a share; those who wait for room are looked at."""
-        size, hold.bytes = hold.bytes, 0
-        self.returned(size)
+            size, hold.bytes = hold.bytes, 0
+            self.returned(size)
 
     def lend(self, size: int) -> bool:
-        """A share for a small body that is there as a whole, if there is room; ``returned`` is its end."""
-        if self.held_bytes + size > self._most_bytes or size > _SMALL_BYTES:
-            return False
-        self.held_bytes += size
-        return True
+        """A share for a body that is there as a whole, if there is room; ``returned`` is its end."""
+        fits = self._fits(size, size)
+        if fits:
+            self.held_bytes += size
+        return fits
 
     def returned(self, size: int) -> None:
         """So many bytes are held no more; those who wait for room are looked at."""
         self.held_bytes -= size
         if self._waiting:
             for waiter, (other, more_bytes) in list(self._waiting.items()):
-                if not waiter.done() and self._fits(other, more_bytes):
+                if not waiter.done() and self._fits(other.bytes + more_bytes, more_bytes):
                     self._give(other, more_bytes)
                     waiter.set_result(None)
 
@@ -108,14 +100,15 @@ class Budget:
 
     def take_at_once(self, hold: Hold, more_bytes: int) -> bool:
         """Add to a share, if there is room."""
-        fits = self._fits(hold, more_bytes)
+        fits = self._fits(hold.bytes + more_bytes, more_bytes)
         if fits:
             self._give(hold, more_bytes)
         return fits
 
-    def _fits(self, hold: Hold, more_bytes: int) -> bool:
-        small = hold.bytes + more_bytes <= _SMALL_BYTES
-        return self.held_bytes + more_bytes <= (self._most_bytes if small else self._most_bytes * 3 // 4)
+    def _fits(self, share_bytes: int, more_bytes: int) -> bool:
+        """Whether there is room for what a share of ``share_bytes`` grows by."""
+        most_bytes = self._most_bytes if share_bytes <= _SMALL_BYTES else self._most_bytes * 3 // 4
+        return self.held_bytes + more_bytes <= most_bytes
 
     def _give(self, hold: Hold, more_bytes: int) -> None:
         hold.bytes += more_bytes

@@ -26,7 +26,7 @@ examples:
   python -m tests.benchmarks                          everything, 20 to 25 minutes
   python -m tests.benchmarks --quick                  everything, shorter: under 4 minutes, with wider spreads
   python -m tests.benchmarks --quick --only frames    one row
-  python -m tests.benchmarks --only start --journal-gb 2 --json /tmp/start.json
+  python -m tests.benchmarks --only start --journal-gb 2 --json start.json
   MEETING_RECEIVER_KAFKA=real python -m tests.benchmarks --only sinks
                                                       with a Kafka broker (Java and Maven)
 

@@ -19,6 +19,7 @@ import aiohttp
 import psutil
 
 from tests.commands.process import ROOT, environment
+from tests.end_to_end.process import free_port
 
 _READY_S = 30.0
 _STOP_S = 30.0
@@ -134,14 +135,6 @@ def running(contender: Contender, folder: Path | None = None) -> Iterator[Runnin
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-def free_port() -> int:
-    """One that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def pin_load() -> None:

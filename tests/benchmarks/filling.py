@@ -12,6 +12,7 @@ from receiver.journal.lane import LaneLimits
 from receiver.journal.sqlite import SqliteJournal
 from receiver.journal.state import State
 from receiver.record import Record, pack_frames
+from tests.benchmarks.frames import PCM_BYTES
 from tests.faults.load import body
 from tests.vendors.meetstream_wire import frame
 
@@ -19,7 +20,6 @@ _DAY_NS = 86_400 * 10**9
 #: of all bytes so many are callbacks, each of them a row and a key; at most so many, twice what is remembered of them
 _CALLBACKS, _MOST_CALLBACKS_BYTES = 0.1, 100_000_000
 _FRAMES = 32
-_PCM_BYTES = 1920
 _KEY_BYTES = 16
 #: nobody reads while it is filled; nothing is deleted
 _LIMITS = LaneLimits(sync_every_ms=1000, tail_bytes=0, max_bytes=1 << 50)
@@ -91,7 +91,7 @@ def _callback(number: int, received_ns: int) -> Record:
 
 def _audio() -> Callable[[int, int], Record]:
     """Makes records of ``_FRAMES`` frames. Only their arrival differs."""
-    message = frame(pcm=os.urandom(_PCM_BYTES))
+    message = frame(pcm=os.urandom(PCM_BYTES))
 
     def make(number: int, received_ns: int) -> Record:
         payload = pack_frames((received_ns, message) for _ in range(_FRAMES))

@@ -34,7 +34,7 @@ CONTENDERS = (
     SENDER,
 )
 _SOCKETS = 100
-_PCM_BYTES = 1920
+PCM_BYTES = 1920
 _A_PIECE = 64
 _WARM_S = 1.0
 _DRAIN_S = 20.0
@@ -72,7 +72,7 @@ def frames_a_second(rounds: int, seconds: float) -> Row:
     ]
     figures = book.figures()
     remarks += [remark for figure in figures if figure.name != SENDER.name for remark in figure.remarks()]
-    name = f"audio frames of {_PCM_BYTES:,} bytes a second, one core, {_SOCKETS} sockets"
+    name = f"audio frames of {PCM_BYTES:,} bytes a second, one core, {_SOCKETS} sockets"
     return Row(name, figures, book.ratios(OURS.name, "/s"), verdicts, remarks)
 
 
@@ -130,7 +130,7 @@ class Blaster:
     _wires: dict[int, _Wire] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        one = masked(frame(pcm=os.urandom(_PCM_BYTES)))
+        one = masked(frame(pcm=os.urandom(PCM_BYTES)))
         self._frame_bytes = len(one)
         self._piece = memoryview(one * _A_PIECE)
         self._poll = select.epoll()

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from receiver.events import Event
-from sinks.base import Batch, SinkConfig
+from sinks.base import Batch, Sink, SinkConfig
 
 #: of so many events one is noted: all of them would weigh as much as what is measured
 STRIDE = 16
@@ -72,6 +72,28 @@ class Notes:
         """Write down what was noted so far."""
         noted = Noted(self._events, self._media, self._samples.tobytes())
         self._path.write_bytes(msgspec.msgpack.encode(noted))
+
+
+class Noting:
+    """Around a real sink: notes what that has written."""
+
+    def __init__(self, sink: Sink, name: str, data_dir: Path) -> None:
+        self._sink = sink
+        self._notes = Notes(name, data_dir)
+
+    async def open(self) -> None:
+        """The sink's."""
+        await self._sink.open()
+
+    async def write(self, batch: Batch) -> None:
+        """Write, then note."""
+        await self._sink.write(batch)
+        self._notes.take(batch.events)
+
+    async def close(self) -> None:
+        """Write the notes down, too."""
+        self._notes.save()
+        await self._sink.close()
 
 
 class MeterConfig(SinkConfig, kw_only=True):

@@ -1,25 +1,17 @@
 """The ``file`` sink, with notes of when each event was in its file."""
 
 from pathlib import Path
+from typing import ClassVar
 
-from sinks.base import Batch
+from sinks.base import SinkConfig
 from sinks.file import FileConfig, FileSink
-from tests.benchmarks.meter import Notes
+from tests.benchmarks.meter import Noting
 
 
-class MeteredFileSink(FileSink):
+class MeteredFileSink(Noting):
     """See :class:`FileSink`."""
 
+    Config: ClassVar[type[SinkConfig]] = FileConfig
+
     def __init__(self, name: str, config: FileConfig, data_dir: Path) -> None:
-        super().__init__(name, config, data_dir)
-        self._notes = Notes(name, data_dir)
-
-    async def write(self, batch: Batch) -> None:
-        """Write, then note."""
-        await super().write(batch)
-        self._notes.take(batch.events)
-
-    async def close(self) -> None:
-        """Write the notes down, too."""
-        self._notes.save()
-        await super().close()
+        super().__init__(FileSink(name, config, data_dir), name, data_dir)

@@ -8,9 +8,10 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.benchmarks.frames import PCM_BYTES
 from tests.benchmarks.meter import STAMP_BYTES
 from tests.benchmarks.steady import requests, send_steadily
-from tests.benchmarks.voices import PCM_BYTES, Voices
+from tests.benchmarks.voices import Voices
 
 _AGREED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
 #: opcode and length, mask

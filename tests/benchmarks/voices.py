@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.frames import connect
+from tests.benchmarks.frames import PCM_BYTES, connect
 from tests.vendors.meetstream_wire import frame
+from tests.websocket_wire import client_frame
 
 FRAME_S = 0.02
-PCM_BYTES = 1920
 #: of so many frames the lateness of one is noted
 _STRIDE = 16
 _REST_S = 0.0005
@@ -36,8 +36,7 @@ class Voices:
     def __init__(self, port: int, count: int) -> None:
         room_for(count)
         message = frame(pcm=bytes(PCM_BYTES))
-        head = struct.pack(">BBH", 0x82, 0x80 | 126, len(message)) + bytes(4)
-        self._frame = bytearray(head + message)
+        self._frame = bytearray(client_frame(0x82, message))
         self._stamp_at = len(self._frame) - PCM_BYTES
         self._sockets = [connect(port, f"/meetstream/default/voice-{number}/audio") for number in range(count)]
         #: what a socket did not take, so that it goes before anything else

@@ -17,6 +17,7 @@ from tests.faults.load import Callbacks, quantile_ms
 from tests.faults.oracle import FarSide, balance, judge, marked_pcm
 from tests.ingress.hostile import rss_bytes
 from tests.vendors.meetstream_wire import frame
+from tests.websocket_wire import client_frame
 
 _MIB = 1 << 20
 _DISK_BYTES_PER_S = 16_000_000
@@ -67,10 +68,10 @@ class Flood:
                 await reader.readuntil(b"\r\n\r\n")
                 while len(own) < self._frames:
                     serials = list(itertools.islice(self._serial, _CHUNK))
-                    writer.write(b"".join([_masked(0x82, frame(pcm=marked_pcm(one))) for one in serials]))
+                    writer.write(b"".join([client_frame(0x82, frame(pcm=marked_pcm(one))) for one in serials]))
                     own += serials
                     await writer.drain()
-                writer.write(_masked(0x88, struct.pack("!H", 1000)))
+                writer.write(client_frame(0x88, struct.pack("!H", 1000)))
                 async with asyncio.timeout(_PATIENCE_S):
                     answer = await reader.read()
             finally:
@@ -89,13 +90,6 @@ def _handshake(path: str) -> bytes:
         f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}\r\n\r\n"
     ).encode()
-
-
-def _masked(first: int, payload: bytes) -> bytes:
-    """A message of a client, in one frame; the mask is zero, so that it costs nothing here."""
-    if len(payload) < 126:
-        return struct.pack("!BB4x", first, 0x80 | len(payload)) + payload
-    return struct.pack("!BBH4x", first, 0xFE, len(payload)) + payload
 
 
 async def run(options: Options) -> Report:

@@ -18,6 +18,7 @@ from tests.fuzz.http import http
 from tests.fuzz.promises import NOW_NS, record_of
 from tests.vendors.meetstream_wire import SAMPLES, frame
 from tests.vendors.samples import messages_of
+from tests.websocket_wire import client_frame
 
 CORPUS = Path(__file__).parent / "corpus"
 TARGETS: dict[str, Callable[[bytes], None]] = {
@@ -148,7 +149,7 @@ def _requests() -> list[bytes]:
         _order(b"/api/replay", b'{"sink":"file","from_ns":0,"to_ns":1}'),
     ]  # fmt: skip
     messages: tuple[bytes | str, ...] = ('{"type":"ready","bot_id":"b"}', frame(), '{"command":"usermsg"}', b"\x02")
-    sent = b"".join(map(_masked, messages))
+    sent = b"".join(map(_framed, messages))
     ping, close = b"\x89\x81\0\0\0\0p", b"\x88\x82\0\0\0\0\x03\xe8"
     paths = (b"GET /meetstream/default", b"GET /meetstream/default/audio/b", b"GET /meetstream/token/tok-4711/video")
     return found + [path + _HANDSHAKE + sent + ping + close for path in paths]
@@ -161,11 +162,9 @@ def _order(path: bytes, body: bytes) -> bytes:
     )
 
 
-def _masked(message: bytes | str) -> bytes:
-    """A WebSocket frame of a client, with a mask of zeros so that mutation reaches what is inside."""
-    content = message.encode() if isinstance(message, str) else message
-    size = bytes((0x80 | len(content),)) if len(content) < 126 else b"\xfe" + len(content).to_bytes(2, "big")
-    return bytes((0x81 if isinstance(message, str) else 0x82,)) + size + bytes(4) + content
+def _framed(message: bytes | str) -> bytes:
+    """A message in one frame; mutation reaches what is inside."""
+    return client_frame(0x81, message.encode()) if isinstance(message, str) else client_frame(0x82, message)
 
 
 def _commands() -> list[bytes]:

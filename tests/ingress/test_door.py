@@ -279,12 +279,12 @@ async def test_without_memory_for_bodies_a_delivery_waits(tmp_path: Path) -> Non
     """On the long way, until another gives some back; what is taken is given back."""
     async with running(tmp_path) as server:
         budget = server.budget
-        other = budget.share()
-        other.bytes, budget.held_bytes = budget._most_bytes, budget._most_bytes
+        other = budget._most_bytes
+        budget.held_bytes += other
         reader, writer = await wire(server.url, post(body()))
         await until(lambda: budget._waiting)
         assert short(server).taken == 0
-        budget.give_back(other)
+        budget.returned(other)
         assert statuses(await one_answer(reader)) == [200]
         writer.write(post(body()))
         assert statuses(await one_answer(reader)) == [200]

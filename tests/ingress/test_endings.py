@@ -32,6 +32,7 @@ from tests.ingress.sockets import (
 )
 from tests.support import drained, running, until
 from tests.vendors.meetstream_wire import frame
+from tests.websocket_wire import client_frame
 
 AUDIO = "/meetstream/default/bot-1/audio"
 
@@ -40,14 +41,8 @@ def numbered(index: int) -> bytes:
     return frame(pcm=index.to_bytes(4, "little") + bytes(200))
 
 
-def _masked(head: int, payload: bytes) -> bytes:
-    """A frame as a client sends it, with a mask of zeros. ``head``: 0x80 | opcode."""
-    length = bytes([0x80 | len(payload)]) if len(payload) < 126 else b"\xfe" + struct.pack("!H", len(payload))
-    return bytes([head]) + length + bytes(4) + payload
-
-
 #: the smallest legal audio frame
-_EMPTY_FRAME = _masked(0x82, b"\x01\0\0\0\0")
+_EMPTY_FRAME = client_frame(0x82, b"\x01\0\0\0\0")
 
 
 def numbers_in(data_dir: Path) -> list[int]:
@@ -125,7 +120,7 @@ async def test_a_peer_that_reads_nothing_does_not_hang_the_stop(tmp_path: Path) 
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(10):
                 while True:
-                    writer.write(_masked(0x89, bytes(125)) * 10_000)
+                    writer.write(client_frame(0x89, bytes(125)) * 10_000)
                     await asyncio.wait_for(writer.drain(), 0.5)
         start_s = time.monotonic()
     assert time.monotonic() - start_s < 3
@@ -147,11 +142,11 @@ async def test_what_was_sent_before_a_hasty_end_is_kept(tmp_path: Path, ending: 
     """A peer that does not wait for answers (the ack, pongs) cannot be given them; what it sent is read to the end."""
     async with running(tmp_path) as server:
         reader, writer = await raw_socket(server, AUDIO)
-        data = _masked(0x81, ready("bot-1").encode())
+        data = client_frame(0x81, ready("bot-1").encode())
         for index in range(300):
-            data += _masked(0x82, numbered(index)) + (_masked(0x89, b"") if ending == "half" else b"")
+            data += client_frame(0x82, numbered(index)) + (client_frame(0x89, b"") if ending == "half" else b"")
         if ending == "close":
-            data += _masked(0x88, struct.pack("!H", 1000))
+            data += client_frame(0x88, struct.pack("!H", 1000))
         writer.write(data)
         await writer.drain()
         if ending == "half":
@@ -170,7 +165,7 @@ async def test_the_code_of_the_peer_is_told(tmp_path: Path, code: int | None, to
     async with running(tmp_path) as server:
         reader, writer = await raw_socket(server, AUDIO)
         writer.write(_EMPTY_FRAME)
-        writer.write(_masked(0x88, b"" if code is None else struct.pack("!H", code)))
+        writer.write(client_frame(0x88, b"" if code is None else struct.pack("!H", code)))
         assert await asyncio.wait_for(reader.read(), 5) == b"\x88\x02" + struct.pack("!H", code or 1000)
         writer.close()
     (closed,) = of_type(tmp_path, "stream.closed")
