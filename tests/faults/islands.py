@@ -19,6 +19,8 @@ from tests.faults.far_sides import Fault
 from tests.faults.load import quantile_ms, ratio
 
 _POLL_S = 0.002
+#: a fault that began before anything was sent shows with the first batch
+_SEEN_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -74,9 +76,11 @@ async def _alternate(here: Archipelago, watch: "_Watch", options: Options, repor
 async def _look(here: Archipelago, fault: Fault, report: Report) -> None:
     """While it lasts: the good sink has all that came so far, and the metrics show who has not."""
     await here.live("good")
-    metrics = await here.server.metrics()
-    label = f"{{sink={fault.sink}}}"
-    seen = metrics[f"receiver_sink_failures{label}"] > 0 or metrics[f"receiver_sink_busy_seconds{label}"] > 0.2
+    label, deadline_s = f"{{sink={fault.sink}}}", time.monotonic() + _SEEN_S
+    seen = False
+    while not seen and time.monotonic() < deadline_s:
+        metrics = await here.server.metrics()
+        seen = metrics[f"receiver_sink_failures{label}"] > 0 or metrics[f"receiver_sink_busy_seconds{label}"] > 0.2
     report.equal(f"{fault.about}: seen in the metrics", seen, True)
 
 
