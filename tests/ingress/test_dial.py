@@ -315,23 +315,24 @@ async def test_the_time_for_a_result_begins_when_this_side_reads_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Held up for most of it by the journal, this side has hardly looked: an answer that comes a bit later counts."""
-    hasten(monkeypatch, ping_every_s=0.05, ping_wait_s=1.0)
-    async with AgentServer.serving() as agent, running(tmp_path, ENVIRON, **sections(agent)) as server:
-        agent.answers_pings = False
-        await attached(agent)
-        await taken(server, 2)
-        lane, released = server.journal.lanes["events"], asyncio.Event()
-        with monkeypatch.context() as patch:
-            patch.setattr(lane, "room", released.wait)
-            await agent.tell(said("held up"))
-            await until(lambda: agent.asked("connection.ping") == 1 and spoken(tmp_path))
-            await asyncio.sleep(0.8)
-        released.set()
-        await asyncio.sleep(0.5)
-        agent.answers_pings = True
-        await agent.answer_late()
-        await until(lambda: agent.asked("connection.ping") == 3, "it goes on")
-        assert len(agent.upgrades) == 1
+    hasten(monkeypatch, ping_every_s=0.05, ping_wait_s=2.0)
+    async with AgentServer.serving() as agent:
+        agent.open.clear()
+        async with running(tmp_path, ENVIRON, **sections(agent)) as server:
+            lane, released = server.journal.lanes["events"], asyncio.Event()
+            agent.answers_pings = False
+            with monkeypatch.context() as patch:
+                patch.setattr(lane, "room", released.wait)  # from the first message on, and so before the first ping
+                agent.open.set()
+                await attached(agent)
+                await until(lambda: agent.asked("connection.ping") == 1, "asked while held up")
+                await asyncio.sleep(1.6)
+            released.set()
+            await asyncio.sleep(0.6)
+            agent.answers_pings = True
+            await agent.answer_late()
+            await until(lambda: agent.asked("connection.ping") == 3, "it goes on")
+            assert len(agent.upgrades) == 1
 
 
 # Upgrades that are refused
