@@ -1,7 +1,8 @@
-"""One connection, from its first byte: deliveries the short way for as long as that will do, then aiohttp's protocol.
+"""One connection, from its first byte: deliveries the short way, everything else through aiohttp's protocol.
 
-Stands between the event loop and both. A connection that has once sent something else stays with aiohttp. Nothing here
-reads what is sent there; the bytes of a head that does not end are counted.
+Stands between the event loop and both. A connection that aiohttp has comes back with the next delivery, where it is
+beyond doubt that aiohttp has answered all that came before. What is sent there is not looked at but for its length; the
+bytes of a head that does not end are counted.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 from aiohttp import web
 
 from receiver.ingress import lean
+from receiver.ingress.framing import owed
 
 if TYPE_CHECKING:
     from receiver.ingress.doors import Doors
@@ -31,18 +33,22 @@ class Door(asyncio.Protocol):
 
     __slots__ = (
         "_answered", "_choked", "_doors", "_ending", "_eof", "_head_bytes", "_held", "_inner", "_last_s", "_late",
-        "_loop", "_paused", "_server", "_wire", "busy", "on_data",
+        "_loop", "_owed", "_paused", "_server", "_wire", "busy", "last", "on_data",
     )  # fmt: skip
 
     def __init__(self, doors: "Doors", server: web.Server) -> None:
         self._doors = doors
         self._server = server
-        self._inner: asyncio.Protocol | None = None
+        self._inner: web.RequestHandler | None = None
         self._head_bytes = 0
+        #: what aiohttp has still to get of the request that it gets; ``None``: that cannot be said any more
+        self._owed: int | None = 0
         #: told how many bytes came, behind those who got them
         self.on_data: Callable[[int], None] | None = None
         #: a delivery is under way the short way; what comes meanwhile is held
         self.busy = False
+        #: the answer to it ends the connection
+        self.last = False
         self._held = b""
         self._late: asyncio.TimerHandle | None = None
         self._choked = self._ending = self._eof = self._paused = False
@@ -65,8 +71,9 @@ class Door(asyncio.Protocol):
             self._pass_on(b"")
 
     def data_received(self, data: bytes) -> None:
-        if self._inner is not None:
-            self._to_aiohttp(self._inner, data)
+        if (inner := self._inner) is not None:
+            if self._owed != 0 or not _is_idle(inner) or not self._takes_back(inner, data):
+                self._to_aiohttp(inner, data)
         elif self._wire is not None:
             if self._held:
                 data = self._held + data
@@ -78,7 +85,8 @@ class Door(asyncio.Protocol):
 
     def eof_received(self) -> bool | None:
         if self._inner is not None:
-            return self._inner.eof_received()
+            self._inner.eof_received()
+            return False
         if self._wire is None or self._wire.get_extra_info("sslcontext") is not None:
             return False  # TLS ends both ways at once
         self._ending = self._eof = True
@@ -121,7 +129,8 @@ class Door(asyncio.Protocol):
             return
         self._wire.write(data)
         self._last_s = self._loop.time()
-        if self._ending and not self._held:
+        if self.last or (self._ending and not self._held):
+            self._held = b""
             self._wire.close()
         elif not self._choked:
             self._go_on()
@@ -148,15 +157,9 @@ class Door(asyncio.Protocol):
             self._wire.close()
 
     def _take(self, data: bytes) -> None:
-        short = self._doors.lean
-        taken = short.offer(data, self) if short is not None else 0
+        taken = self._offer(data)
         if taken > 0:
-            self.busy = True
-            self._stop_waiting()
-            self._doors.head_seen(self)
-            self._doors.sweep()
-            if len(data) > taken:
-                self._hold(data[taken:])
+            self._taken(data, taken)
         elif taken < 0 and self._eof:
             if self._wire is not None:
                 self._wire.close()
@@ -167,6 +170,18 @@ class Door(asyncio.Protocol):
                 self._late = self._loop.call_later(_WHOLE_S, self._too_late)
         else:
             self._pass_on(data)
+
+    def _offer(self, data: bytes) -> int:
+        short = self._doors.lean
+        return short.offer(data, self) if short is not None else 0
+
+    def _taken(self, data: bytes, taken: int) -> None:
+        self.busy = True
+        self._stop_waiting()
+        self._doors.head_seen(self)
+        self._doors.sweep()
+        if len(data) > taken:
+            self._hold(data[taken:])
 
     def _go_on(self) -> None:
         if self._wire is None:
@@ -197,12 +212,12 @@ class Door(asyncio.Protocol):
     # ---- the way through aiohttp
 
     def _pass_on(self, data: bytes) -> None:
-        """From now on everything is for aiohttp."""
+        """From now on everything is for aiohttp, until it is idle and a delivery comes."""
         wire = self._wire
         if wire is None:
             return
         self._stop_waiting()
-        self._held = b""
+        self._held, self._owed, self._head_bytes = b"", 0, 0
         if self._paused:  # from here on aiohttp says when to read
             self._paused = False
             wire.resume_reading()
@@ -217,16 +232,40 @@ class Door(asyncio.Protocol):
         if self._eof:
             wire.close()
 
-    def _to_aiohttp(self, inner: asyncio.Protocol, data: bytes) -> None:
+    def _takes_back(self, inner: web.RequestHandler, data: bytes) -> bool:
+        """Whether ``data`` is for the short way, which this connection is on again then."""
+        taken = self._offer(data)
+        if not taken:
+            return False
+        inner.transport = None  # it would close it
+        inner.connection_lost(None)
+        self._inner = None
+        self._last_s = self._loop.time()
+        self._doors.take_back(self, inner)
+        if taken > 0:
+            self._taken(data, taken)
+        else:
+            self._take(data)
+        return True
+
+    def _to_aiohttp(self, inner: web.RequestHandler, data: bytes) -> None:
+        if self._owed == 0:
+            self._owed = owed(data)
+        elif self._owed is not None:
+            self._owed = self._owed - len(data) if self._owed >= len(data) else None
         inner.data_received(data)
         if self.on_data is not None:
             self.on_data(len(data))
-            return
-        waiter = getattr(inner, "_waiter", None)  # aiohttp's, for the next request: not done while a head is incomplete
-        if waiter is None or waiter.done():
+        elif not _is_idle(inner):
             self._head_bytes = 0
-        else:
+        else:  # the head that it waits for is incomplete
             self._head_bytes += len(data)
             if self._head_bytes > _MOST_HEAD_BYTES and self._wire is not None and not self._wire.is_closing():
                 self._wire.write(_HEAD_TOO_LARGE)
                 self._wire.close()
+
+
+def _is_idle(inner: web.RequestHandler) -> bool:
+    """Whether aiohttp waits for the next request, with all that it had answered."""
+    waiter = inner._waiter
+    return waiter is not None and not waiter.done()

@@ -118,6 +118,11 @@ class Doors:
         else:
             self.expect_head(inner, transport)
 
+    def take_back(self, door: Door, inner: asyncio.BaseProtocol) -> None:
+        """``inner`` has nothing to do with ``door`` any more."""
+        self.head_seen(inner)
+        self.own.add(door)
+
     async def finish(self, limit_s: float) -> None:
         """Answer what is under way the short way, and close the connections that aiohttp knows nothing of."""
         if under_way := [end for door in list(self.own) if (end := door.finish()) is not None]:

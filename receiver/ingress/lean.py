@@ -36,20 +36,23 @@ _HEAD = re.compile(
 _DIGITS = re.compile(rb"[0-9]{1,9}")
 #: these change how a request is read or answered
 _ODD = frozenset({
-    "transfer-encoding", "content-encoding", "expect", "upgrade", "te", "trailer", "connection", "proxy-connection",
-    "keep-alive", "http2-settings",
+    "transfer-encoding", "content-encoding", "expect", "upgrade", "te", "trailer", "proxy-connection", "keep-alive",
+    "http2-settings",
 })  # fmt: skip
 #: aiohttp refuses a head in which one of these stands twice
 _SINGLE = frozenset({
     "content-location", "content-range", "content-type", "etag", "max-forwards", "server", "user-agent",
 })  # fmt: skip
-_KEEP_ALIVE = (b"keep-alive", b"Keep-Alive")
+_KEEP_ALIVE, _CLOSE = (b"keep-alive", b"Keep-Alive"), (b"close", b"Close")
 _MOST_LINES, _MOST_TARGETS = 1024, 4096
 _LONGEST_LINE, _LONGEST_TARGET = 128, 512
 
 
 class Waits(Protocol):
     """A connection that waits for an answer to what it sent."""
+
+    #: whether the answer is the last one of the connection, as the request has asked
+    last: bool
 
     def answer(self, data: bytes) -> None:
         """Send ``data``: the request is done."""
@@ -71,6 +74,7 @@ class Line:
             "length" if lower == "content-length"
             else "host" if lower == "host"
             else "authorization" if lower == "authorization"
+            else "connection" if lower == "connection"
             else "odd" if lower in _ODD
             else "single" if lower in _SINGLE
             else ""
@@ -90,7 +94,7 @@ class Lean:
         self._lines: dict[bytes, Line] = {}
         self._targets: dict[tuple[bytes, str | None], Target] = {}
         self._generation = -1
-        self._answers: dict[str, bytes] = {}
+        self._answers: dict[tuple[str, bool], bytes] = {}
         self._second = 0
 
     def offer(self, data: bytes, waits: Waits) -> int:
@@ -100,6 +104,7 @@ class Lean:
         if head is None or self._leaving():
             return 0
         length = host = -1
+        last = False
         authorization: str | None = None
         kept: list[tuple[str, str]] = []
         shown: list[tuple[str, str]] = []
@@ -123,7 +128,9 @@ class Lean:
                     if authorization is not None:
                         return 0
                     authorization = line.pair[1]
-                elif line.lower != "connection" or line.value not in _KEEP_ALIVE:
+                elif role == "connection" and line.value in _CLOSE:
+                    last = True
+                elif role == "odd" or line.value not in _KEEP_ALIVE:
                     return 0
             shown.append(line.pair)
             if line.kept:
@@ -139,6 +146,9 @@ class Lean:
             return 0
         if len(data) < end:
             return len(data) - end
+        if last and len(data) > end:
+            return 0
+        waits.last = last
         return end if self._begin(target, data[start:end], tuple(kept), shown, waits) else 0
 
     def _begin(
@@ -166,27 +176,29 @@ class Lean:
         self._deliveries.budget.returned(size)
         if isinstance(outcome, JournalUnavailable):
             body = sentence(str(outcome))
-            waits.answer(self._head(outcome.status, "Service Unavailable", len(body), RETRY_AFTER_S) + body)
+            head = self._head(outcome.status, "Service Unavailable", len(body), waits.last, RETRY_AFTER_S)
+            waits.answer(head + body)
         else:
-            waits.answer(self._answer(outcome))
+            waits.answer(self._answer(outcome, waits.last))
 
-    def _answer(self, outcome: Outcome) -> bytes:
+    def _answer(self, outcome: Outcome, last: bool) -> bytes:
         second = int(time.time())
         if second != self._second:
             self._second = second
             self._answers.clear()
-        answer = self._answers.get(outcome.fate)
+        answer = self._answers.get((outcome.fate, last))
         if answer is None:
             body = ACCEPTED[outcome.fate]
-            answer = self._answers[outcome.fate] = self._head(200, "OK", len(body)) + body
+            answer = self._answers[outcome.fate, last] = self._head(200, "OK", len(body), last) + body
         return answer
 
-    def _head(self, status: int, reason: str, length: int, retry_after_s: str = "") -> bytes:
+    def _head(self, status: int, reason: str, length: int, last: bool, retry_after_s: str = "") -> bytes:
         """The head that aiohttp would write."""
         retry = f"Retry-After: {retry_after_s}\r\n" if retry_after_s else ""
+        close = "Connection: close\r\n" if last else ""
         return (
             f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/json\r\n{retry}Content-Length: {length}\r\n"
-            f"Date: {formatdate(usegmt=True)}\r\nServer: {SERVER_SOFTWARE}\r\n\r\n"
+            f"Date: {formatdate(usegmt=True)}\r\nServer: {SERVER_SOFTWARE}\r\n{close}\r\n"
         ).encode()
 
     def _target(self, raw: bytes, authorization: str | None) -> Target | None:

@@ -118,6 +118,21 @@ async def test_a_closing_behind_the_request_waits_for_the_answer(tmp_path: Path)
         writer.close()
 
 
+async def test_who_asks_for_it_is_closed_behind_the_answer(tmp_path: Path) -> None:
+    """``Connection: close`` (RFC 9112, section 9.6): what comes behind the request is not looked at."""
+    async with running(tmp_path) as server, held_back(server) as go:
+        reader, writer = await wire(server.url, post(body(1), b"Connection: close"))
+        await until(lambda: any(door.busy for door in server.doors.own))
+        writer.write(post(body(2)))
+        await until(lambda: any(door._held for door in server.doors.own))
+        go.set()
+        got = await answer(reader)
+        assert statuses(got) == [200] and b"\r\nConnection: close\r\n" in got
+        await until(lambda: server.doors.open == 0)
+        assert short(server).taken == book(server).received == 1
+        writer.close()
+
+
 async def test_a_closing_inside_a_request_ends_it(tmp_path: Path) -> None:
     """It was no delivery yet, and nothing of the connection stays."""
     async with running(tmp_path) as server:

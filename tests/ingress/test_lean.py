@@ -139,7 +139,11 @@ CASES: dict[str, tuple[bytes, int, bool]] = {
     "encoded": (post(B, b"Content-Encoding: identity"), 200, False),
     "expects": (post(B, b"Expect: x"), 200, False),
     "upgrades": (post(B, b"Upgrade: h2c"), 200, False),
-    "closes": (post(B, b"Connection: close"), 200, False),
+    "close": (post(B, b"Connection: close"), 200, True),
+    "close, and longer than said": (post(B, b"Connection: close") + b"x", 400, False),
+    "close and keep": (post(B, b"Connection: close", b"Connection: keep-alive"), 200, True),
+    "closes in another case": (post(B, b"Connection: CLOSE"), 200, False),
+    "close, among others": (post(B, b"Connection: close, te"), 200, False),
     "chunked": (
         b"POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (PLAIN, len(B), B),
         200, False,
@@ -234,6 +238,31 @@ def test_a_body_in_pieces_goes_the_short_way_and_a_head_does_not(pair: Pair) -> 
     assert pair.send([request[:-100], request[-100:-1], request[-1:]])[1] == 1
     (first, second), taken = pair.send([request[:20], request[20:]], [request])
     assert taken == 0 and statuses(first + second) == [200, 200]
+
+
+@pytest.mark.parametrize(
+    ("between", "status"),
+    [
+        ([b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"], 200),
+        ([post(b"no json")], 400),
+        ([post(b"no json")[:-4], post(b"no json")[-4:]], 400),
+        ([post(body(777_008, pad=30_000), b"Content-Encoding: identity")], 200),
+        (in_pieces(post(body(777_010, pad=39_980)), [30_000, 39_000]), 413),
+    ],
+)
+def test_behind_something_else_deliveries_go_the_short_way_again(pair: Pair, between: list[bytes], status: int) -> None:
+    """As soon as aiohttp has answered it; as often as that happens."""
+    one, two, three = post(body(777_004)), post(body(777_005)), post(body(777_006))
+    answers, taken = pair.send([one], between, [two[:-9], two[-9:]], between, between, [three])
+    assert [statuses(one)[-1:] for one in answers] == [[200], [status], [200], [status], [status], [200]]
+    assert taken == 3
+
+
+@pytest.mark.parametrize("odd", ["chunked", "expects", "upgrades", "lines in front"])
+def test_behind_a_request_that_is_not_plain_a_connection_stays_with_aiohttp(pair: Pair, odd: str) -> None:
+    """How many bytes of it there were is known to aiohttp only."""
+    answers, taken = pair.send([CASES[odd][0]], [post(body(777_007))])
+    assert statuses(answers[-1]) == [200] and taken == 0
 
 
 def test_a_failing_journal_is_the_same_503(pair: Pair) -> None:
