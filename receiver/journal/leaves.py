@@ -19,8 +19,12 @@ from receiver.journal.salvage import PAGE_BYTES, frames_of
 from receiver.journal.segment import file_bytes
 from receiver.record import Record
 
-_LEAF = 13
-_HEAD_BYTES = 8
+_LEAF, _INNER = 13, 5
+_HEAD_BYTES, _INNER_HEAD_BYTES = 8, 12
+#: in the header of an inner page: the page that lies to the right of all others
+_RIGHT_AT = 8
+#: the page where the table begins; files of a few gigabytes have three levels
+_ROOT, _MOST_DEEP = 2, 8
 #: of a row that spills over: most and least bytes that stay in its leaf, and how many go into each further page
 _MOST_LOCAL = PAGE_BYTES - 35
 _LEAST_LOCAL = (PAGE_BYTES - 12) * 32 // 255 - 23
@@ -69,6 +73,25 @@ class Leaves:
                 if row is not None and head_record(row) is not None:
                     found[row[0]] = Cell(row[0], number, offset)
         return sorted(found.values())
+
+    def last_in_tree(self) -> int:
+        """The number of the last row, where the tree leads to it as it was built: down its right edge, each page of the
+        kind that belongs there, to a leaf whose rows all come behind what lies to the left. 0: it does not, or there is
+        no row. One wrong bit cannot make an earlier row pass for the last one."""
+        number, passed = _ROOT, 0
+        try:
+            for _ in range(_MOST_DEEP):
+                page = self._page(number)
+                if page[0] != _INNER:
+                    rows = [row for offset in _pointers(page) if (row := self._row(page, offset, whole=False))]
+                    seqs = [row[0] for row in rows if head_record(row) is not None]
+                    return max(seqs) if seqs and min(seqs) > passed else 0
+                last = _INNER_HEAD_BYTES + 2 * (_SHORT.unpack_from(page, 3)[0] - 1)
+                key, _ = _varint(page, _SHORT.unpack_from(page, last)[0] + _LONG.size)
+                number, passed = _LONG.unpack_from(page, _RIGHT_AT)[0], max(key, passed)
+        except (IndexError, struct.error):
+            return 0
+        return 0
 
     def row(self, cell: Cell) -> Row | None:
         """The row of a cell, with what can be found of its payload."""
