@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from receiver.journal.leaves import Leaves
-from receiver.journal.reader import SegmentReader
+from receiver.journal.reader import SegmentReader, read_ahead
 from receiver.journal.salvage import mend, restore_first_page
 from receiver.journal.segment import Segment, file_bytes, is_damage, sync_directory
 from receiver.journal.shelf import Shelf
@@ -25,7 +25,6 @@ log = structlog.get_logger()
 _DOUBT = 1 << 20
 #: a file that is larger is not written on: to read all of it first would hold up the start
 _MOST_BYTES = 4 << 20
-_READ_BYTES = 1 << 20
 _UNSOUND = "not every page is where it belongs; what can be read is read, and nothing more is written there"
 
 
@@ -98,7 +97,7 @@ class OpenedShelf(Shelf):
         if self._chained and file_bytes(path) > _MOST_BYTES:
             with closing(Leaves(path)) as leaves:
                 return None, leaves.last_in_tree() != self._newest.seq
-        _read_ahead(path)
+        read_ahead(path)
         segment = Segment(path)
         if segment.sound():
             return segment, False
@@ -113,7 +112,7 @@ class OpenedShelf(Shelf):
             return
         try:
             if wholly:
-                _read_ahead(path)
+                read_ahead(path)
                 if not reader.sound():
                     self._tell(path, _UNSOUND)
         finally:
@@ -156,10 +155,3 @@ class OpenedShelf(Shelf):
 
 def _log_of(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
-
-
-def _read_ahead(path: Path) -> None:
-    """Have the kernel read a file in its order on disk: SQLite goes through it page by page, as the tree leads."""
-    with path.open("rb", buffering=0) as file:
-        while file.read(_READ_BYTES):
-            pass

@@ -1,5 +1,6 @@
 """Reading a file of a lane, also while another process writes it. What is damaged in it is passed over and noted."""
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -17,8 +18,14 @@ _SELECT_FACTS = _SELECT.replace(
     "seq > ?", "seq > ? AND (instr(meta, CAST('opened' AS BLOB)) OR instr(meta, CAST('closed' AS BLOB)))"
 )
 _LAST = "SELECT seq, key, meta, x'' FROM record ORDER BY seq DESC LIMIT 1"
+#: summed up by SQLite: rows are small where there are many
+_BLOCK = (
+    "SELECT min(seq), ifnull(sum(length(payload)), 0)"
+    " FROM (SELECT seq, payload FROM record WHERE seq < ? ORDER BY seq DESC LIMIT 256)"
+)
 _TABLE = ("table", "record", 2, SCHEMA.replace("IF NOT EXISTS ", ""))
 ALL = (1 << 63) - 1
+_PIECE_BYTES = 1 << 20
 
 
 class SegmentReader:
@@ -93,16 +100,18 @@ class SegmentReader:
     def begin_of_newest(self, limit_bytes: int) -> tuple[int, int]:
         """A number behind which the newest records lie, about ``limit_bytes`` of payload, and how much that is; 0 where
         all of the file is less, or where it cannot be told. Raises ``sqlite3.Error`` for what is no damage."""
-        size = 0
+        begin, size = ALL, 0
         try:
-            for seq, length in self._db.execute("SELECT seq, ifnull(length(payload), 0) FROM record ORDER BY seq DESC"):
-                size += length
-                if size >= limit_bytes:
-                    return seq - 1, size
+            while size < limit_bytes:
+                seq, length = self._db.execute(_BLOCK, (begin,)).fetchone()
+                if seq is None:
+                    return 0, size
+                begin, size = seq, size + length
         except sqlite3.Error as problem:
             if not is_damage(problem):
                 raise
-        return 0, size
+            return 0, size
+        return begin - 1, size
 
     def last(self) -> tuple[Record | None, bool]:
         """The last record in the file, and whether nothing behind it is in doubt."""
@@ -178,6 +187,16 @@ class SegmentReader:
                 raise
             return False
         return True
+
+
+def read_ahead(path: Path, most_bytes: int = ALL) -> None:
+    """Have the kernel read the end of a file, as it lies on disk. SQLite asks for page after page as the tree leads,
+    which takes a disk many times as long. Raises ``OSError``."""
+    piece = bytearray(_PIECE_BYTES)
+    with path.open("rb", buffering=0) as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - most_bytes))
+        while file.readinto(piece):
+            pass
 
 
 def whole_record(row: Row) -> Record | None:
