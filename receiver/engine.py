@@ -47,9 +47,10 @@ log = structlog.get_logger()
 _GATHER_S = 0.01
 _FLUSH_S = 0.2
 _TRIM_S = 2.0
+#: how often keys are written down, if so many are new: of all that are remembered a twentieth; a stop takes less.
+#: Fewer are read back from the journal in no time, and all of them are written
 _KEYS_S = 20.0
-#: fewer keys than that are read back from the journal faster than a stop could write them down
-_KEYS_AT_STOP = 1_000
+_KEYS_SHARE, _KEYS_SHARE_AT_STOP = 20, 200
 
 
 class Engine:
@@ -122,7 +123,13 @@ class Engine:
         for name in self.workers:
             await self._start_worker(name)
         watch = watch_disk(self.settings.data_dir, self.journal, self.shedding)
-        parts = (self._flush(), self._trim(), self._keep_keys(), watch, give_back_memory(self.journal.let_go))
+        parts = (
+            self._flush(),
+            self._trim(),
+            self._keep_keys_now_and_then(),
+            watch,
+            give_back_memory(self.journal.let_go),
+        )
         self._background = [self._tasks.create_task(part) for part in parts]
         streams = StreamBook(self.settings.server.resume_s)
         await close_lost_streams(self.state, self.journal, streams)
@@ -139,7 +146,7 @@ class Engine:
         for worker in self.workers.values():
             worker.drain()
         await self._end_workers(drain_s, "server.drain.incomplete")
-        await self.journal.keep_keys(self._dedup, self._keys, _KEYS_AT_STOP)
+        await self._keep_keys(_KEYS_SHARE_AT_STOP)
         await self.close()
 
     async def halt(self, limit_s: float) -> None:
@@ -273,10 +280,14 @@ class Engine:
             await asyncio.sleep(_FLUSH_S)
             await self.state.flush()
 
-    async def _keep_keys(self) -> None:
+    async def _keep_keys_now_and_then(self) -> None:
         while True:
             await asyncio.sleep(_KEYS_S)
-            await self.journal.keep_keys(self._dedup, self._keys)
+            await self._keep_keys(_KEYS_SHARE)
+
+    async def _keep_keys(self, share: int) -> None:
+        least = max(1, self.settings.journal.dedup_entries // share)
+        await self.journal.keep_keys(self._dedup, self._keys, least)
 
     async def _review(self) -> None:
         try:

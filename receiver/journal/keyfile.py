@@ -39,8 +39,6 @@ _LENGTH = struct.Struct("<I")
 _BEGIN_BYTES = len(_MAGIC) + 2 * _DIGEST_BYTES + _LENGTH.size
 #: a head that says it has more is none
 _MOST_HEAD_BYTES = 4096
-#: as many are read back from the journal in about a tenth of a second; fewer are not worth a new file
-LEAST = 5_000
 
 
 class KeysUnusable(Exception):
@@ -96,8 +94,8 @@ class KeyFile:
         log.info("journal.keys.read", keys=sum(len(one.seq) for one in generations), sequence=head.last)
         return Known(Memory(head.share, head.last, generations), steady_ns(head.wall_ns) - head.steady_ns)
 
-    async def save(self, shelf: Shelf, dedup: Dedup, least: int = LEAST) -> bool:
-        """Write what is remembered, if that are at least ``least`` more than in the file; whether that was done. A
+    async def save(self, shelf: Shelf, dedup: Dedup, least: int) -> bool:
+        """Write what is remembered, if at least ``least`` came since it was last written; whether that was done. A
         failure is told, once, and leaves the file as it was."""
         if dedup.fresh < least:
             return False

@@ -75,23 +75,33 @@ class Leaves:
         return sorted(found.values())
 
     def last_in_tree(self) -> int:
-        """The number of the last row, where the tree leads to it as it was built: down its right edge, each page of the
-        kind that belongs there, to a leaf whose rows all come behind what lies to the left. 0: it does not, or there is
-        no row. One wrong bit cannot make an earlier row pass for the last one."""
-        number, passed = _ROOT, 0
+        """The number of the last row, where the tree leads to it as it was built: down its right edge, as far as beside
+        it, to a leaf whose rows all come behind what lies to the left. 0: it does not, or there is no row. No single
+        wrong bit makes an earlier row pass for the last one."""
         try:
-            for _ in range(_MOST_DEEP):
+            number, passed, depths = _ROOT, 0, [0]
+            for depth in range(_MOST_DEEP):
                 page = self._page(number)
                 if page[0] != _INNER:
                     rows = [row for offset in _pointers(page) if (row := self._row(page, offset, whole=False))]
                     seqs = [row[0] for row in rows if head_record(row) is not None]
-                    return max(seqs) if seqs and min(seqs) > passed else 0
-                last = _INNER_HEAD_BYTES + 2 * (_SHORT.unpack_from(page, 3)[0] - 1)
-                key, _ = _varint(page, _SHORT.unpack_from(page, last)[0] + _LONG.size)
+                    return max(seqs) if seqs and min(seqs) > passed and depth == max(depths) else 0
+                left, key = _left_of(page)
+                if not depth:
+                    depths = list(self._depths(left))
                 number, passed = _LONG.unpack_from(page, _RIGHT_AT)[0], max(key, passed)
         except (IndexError, struct.error):
             return 0
         return 0
+
+    def _depths(self, number: int) -> Iterator[int]:
+        """Of the pages on the way to a leaf, from a child of the root on."""
+        for depth in range(1, _MOST_DEEP):
+            yield depth
+            page = self._page(number)
+            if page[0] != _INNER:
+                return
+            number, _ = _left_of(page)
 
     def row(self, cell: Cell) -> Row | None:
         """The row of a cell, with what can be found of its payload."""
@@ -162,6 +172,13 @@ class LeafIndex:
 
 def _number(cell: Cell) -> int:
     return cell.seq
+
+
+def _left_of(page: bytes) -> tuple[int, int]:
+    """Of an inner page: what lies left of its right edge, and the greatest number there. Raises ``struct.error``."""
+    last = _INNER_HEAD_BYTES + 2 * (_SHORT.unpack_from(page, 3)[0] - 1)
+    (at,) = _SHORT.unpack_from(page, last)
+    return _LONG.unpack_from(page, at)[0], _varint(page, at + _LONG.size)[0]
 
 
 def _pointers(page: bytes) -> Iterator[int]:

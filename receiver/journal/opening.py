@@ -144,6 +144,7 @@ class OpenedShelf(Shelf):
 
     def _set_aside(self, path: Path, problem: str) -> None:
         aside = path.with_name(path.name + f".damaged-{time.time_ns()}")
+        self.damaged = True
         log.error("journal.segment.set_aside", lane=self.name, file=path.name, to=aside.name, error=problem)
         for suffix in ("", "-wal"):
             part = path.with_name(path.name + suffix)

@@ -19,7 +19,7 @@ from receiver.errors import JournalUnavailable
 from receiver.journal.base import EVENTS, MEDIA, QUARANTINE, Ended
 from receiver.journal.clock import steady_ns
 from receiver.journal.dedup import Dedup, Entry
-from receiver.journal.keyfile import LEAST, KeyFile
+from receiver.journal.keyfile import KeyFile
 from receiver.journal.lane import Lane, LaneLimits
 from receiver.journal.shelf import Shelf
 from receiver.record import Record
@@ -130,8 +130,8 @@ class SqliteJournal:
         used, and the keys behind that. For the start: it reads files on the calling thread."""
         _recall(self.lanes[EVENTS], entries, dedup, after, kept)
 
-    async def keep_keys(self, dedup: Dedup, kept: KeyFile, least: int = LEAST) -> None:
-        """Write to ``kept`` what ``dedup`` remembers, if ``least`` are new."""
+    async def keep_keys(self, dedup: Dedup, kept: KeyFile, least: int) -> None:
+        """Write to ``kept`` what ``dedup`` remembers, if at least ``least`` are new."""
         await kept.save(self.lanes[EVENTS], dedup, least)
 
     def positions(self, *, media: bool) -> int:
