@@ -62,6 +62,11 @@ class Columns(NamedTuple):
     at_ns: "array[int]"
     repeat: "array[int]"
 
+    @property
+    def arrays(self) -> "tuple[array[int], ...]":
+        """All of them, in the order of ``COLUMN_TYPES``."""
+        return self.slots, self.high, self.low, self.seq, self.at_ns, self.repeat
+
     @classmethod
     def empty(cls) -> "Columns":
         """Without a row, and without slots."""
@@ -145,7 +150,7 @@ class Dedup:
         """What to write down. It stays as it is: what comes later is not in it."""
         self.fresh = 0
         young = self._young.columns()
-        copy = Columns(young.shift_ns, *(column[:] for column in young[1:]))
+        copy = Columns(young.shift_ns, *(column[:] for column in young.arrays))
         return Memory(self.share, self.last, [copy, *(generation.columns() for generation in self._old)])
 
     def restore(self, memory: Memory, shift_ns: int) -> None:

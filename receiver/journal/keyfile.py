@@ -87,10 +87,10 @@ class KeyFile:
             _check(head, shelf, share)
         except FileNotFoundError:
             return None
-        except OSError as problem:
-            return self._ignored(f"{type(problem).__name__}: {problem.strerror}")
-        except KeysUnusable as problem:
-            return self._ignored(str(problem))
+        except (OSError, KeysUnusable) as problem:
+            reason = f"{type(problem).__name__}: {problem.strerror}" if isinstance(problem, OSError) else str(problem)
+            log.warning("journal.keys.ignored", file=self._path.name, reason=reason)
+            return None
         log.info("journal.keys.read", keys=sum(len(one.seq) for one in generations), sequence=head.last)
         return Known(Memory(head.share, head.last, generations), steady_ns(head.wall_ns) - head.steady_ns)
 
@@ -113,16 +113,13 @@ class KeyFile:
         self._told = ""
         return True
 
-    def _ignored(self, reason: str) -> None:  # the next one takes its place
-        log.warning("journal.keys.ignored", file=self._path.name, reason=reason)
-
     def _write(self, shelf: Shelf, memory: Memory, wall_ns: int, steady: int) -> None:
         """In one step, for its owner only. Raises ``OSError``, ``KeysUnusable``, and what ``shelf`` raises."""
         anchor = _anchor(shelf, memory.last)
         sizes = [(len(one.slots), len(one.seq), one.shift_ns) for one in memory.generations]
         head = _encode(_Head(memory.share, memory.last, anchor, wall_ns, steady, sizes))
-        columns = [memoryview(column).cast("B") for one in memory.generations for column in one[1:] if column]
-        pieces = [_LENGTH.pack(len(head)), head, *columns]
+        columns = [memoryview(column).cast("B") for one in memory.generations for column in one.arrays if column]
+        pieces: list[bytes | memoryview] = [_LENGTH.pack(len(head)), head, *columns]
         digest = blake2b(digest_size=_DIGEST_BYTES)
         for piece in pieces:
             digest.update(piece)
@@ -163,11 +160,13 @@ def _read(file: BinaryIO) -> tuple[_Head, list[Columns]]:
     ]
     if min(lengths, default=-1) < 0 or len(begin) + len(packed) + sum(lengths) != size:
         raise KeysUnusable(f"damaged: found {size} bytes, which is not what its head says")
-    digest, columns = blake2b(length + packed, digest_size=_DIGEST_BYTES), []
+    digest = blake2b(length + packed, digest_size=_DIGEST_BYTES)
+    columns: list[array[int]] = []
     for code, length_bytes in zip(COLUMN_TYPES * len(shapes), lengths, strict=True):
         content = file.read(length_bytes)
         digest.update(content)
-        columns.append(array(code, content))
+        columns.append(array(code))
+        columns[-1].frombytes(content)
     if digest.digest() != wanted:
         raise KeysUnusable("damaged: its bytes do not fit their checksum")
     step = len(COLUMN_TYPES)

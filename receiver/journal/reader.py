@@ -20,8 +20,8 @@ _SELECT_FACTS = _SELECT.replace(
 _LAST = "SELECT seq, key, meta, x'' FROM record ORDER BY seq DESC LIMIT 1"
 #: summed up by SQLite: rows are small where there are many
 _BLOCK = (
-    "SELECT min(seq), ifnull(sum(length(payload)), 0)"
-    " FROM (SELECT seq, payload FROM record WHERE seq < ? ORDER BY seq DESC LIMIT 256)"
+    "SELECT min(seq), ifnull(sum(bytes), 0)"
+    " FROM (SELECT seq, length(payload) AS bytes FROM record WHERE seq < ? ORDER BY seq DESC LIMIT 256)"
 )
 _TABLE = ("table", "record", 2, SCHEMA.replace("IF NOT EXISTS ", ""))
 ALL = (1 << 63) - 1

@@ -154,7 +154,7 @@ def test_what_goes_on_from_a_memory_is_as_if_it_had_never_stopped(
     live = remembering(history, entries)
     before = remembering(history[:at], entries)
     memory = before.memory()
-    told = [list(column) for one in memory.generations for column in one[1:]]
+    told = [list(column) for one in memory.generations for column in one.arrays]
     again = Dedup(entries, 100, 10)
     again.restore(memory, shift_ns)
     assert again.last == len(history[:at]) and before.fresh == again.fresh == 0

@@ -3,6 +3,7 @@
 import random
 import shutil
 import sqlite3
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def opened(folder: Path) -> SqliteJournal:
     return SqliteJournal(folder, limits(), FIRST - 1)
 
 
-def errors(logs: list[dict[str, object]]) -> list[tuple[object, object]]:
+def errors(logs: Sequence[Mapping[str, object]]) -> list[tuple[object, object]]:
     """Event and file of each line at error."""
     return [(line["event"], line["file"]) for line in logs if line["log_level"] == "error"]
 
