@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
@@ -157,6 +158,8 @@ def test_a_start_with_the_file_knows_what_one_without_it_knows(
                     await server.keep()
             live = server.dedup
             if killed:
+                for closer in server.journal.lanes[EVENTS]._closers:  # no copy of what is being folded
+                    closer.join()
                 shutil.copytree(folder / "live", folder / "found")
         if not killed:
             shutil.copytree(folder / "live", folder / "found")
@@ -202,6 +205,23 @@ async def test_a_process_that_comes_next_reads_it_ahead(tmp_path: Path) -> None:
         await server.take(b"v/e/3")
         server.journal.recall(ENTRIES, dedup, FIRST + 1, server.keyfile)
         assert dedup.fresh == 2 and dedup.find(b"v/e/1") and dedup.find(b"v/e/3")
+
+
+@pytest.mark.parametrize(("jump_s", "age_s"), [(0, 0), (600, 600), (-600, 0)])
+async def test_how_long_ago_it_was_is_told_between_two_processes_by_the_wall_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump_s: int, age_s: int
+) -> None:
+    """Their monotonic clocks have nothing to do with each other. A wall clock that was set back makes nothing younger
+    than it was when it was written down."""
+    async with serving(tmp_path) as server:
+        await server.take(KEYS[0], 3600)
+        await server.keep()
+    steady, wall_ns = time.monotonic_ns, time.time_ns
+    monkeypatch.setattr(time, "monotonic_ns", lambda: steady() + 10**15)
+    monkeypatch.setattr(time, "time_ns", lambda: wall_ns() + jump_s * 10**9)
+    found = (await recalled(tmp_path)).find(KEYS[0])
+    assert found is not None
+    assert abs(time.monotonic_ns() - found.at_ns - (3600 + age_s) * 10**9) < JITTER_NS
 
 
 # What is not used

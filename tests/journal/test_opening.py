@@ -134,6 +134,27 @@ async def test_a_large_file_is_read_through_by_the_review(tmp_path: Path) -> Non
     assert ("journal.segment.damaged", newest.name) in errors(logs)
 
 
+@pytest.mark.usefixtures("large")
+async def test_numbers_jump_where_the_tree_may_hide_the_last_one(tmp_path: Path) -> None:
+    """A pointer that leads to an earlier page: what lies behind that is not numbered a second time."""
+    _, head = await written(tmp_path)
+    newest = files(tmp_path)[-1]
+    raw = bytearray(newest.read_bytes())
+    root = (ROOT - 1) * PAGE
+    assert raw[root] == INNER
+    cell = root + int.from_bytes(raw[root + 12 : root + 14], "big")
+    raw[root + 8 : root + 12] = raw[cell : cell + 4]
+    newest.write_bytes(raw)
+    journal = opened(tmp_path)
+    one = record(1000)
+    await journal.submit(one)
+    assert one.seq > head + 1000
+    with capture_logs() as logs:
+        await journal.review()
+    assert errors(logs) == [("journal.segment.damaged", newest.name)]
+    await journal.close()
+
+
 async def test_a_file_that_retention_takes_is_none_for_the_review(tmp_path: Path) -> None:
     """It was there when the lane was opened."""
     await written(tmp_path)
