@@ -230,7 +230,7 @@ async def test_the_last_number_is_that_of_the_last_row(tmp_path: Path) -> None:
     assert last_by_tree(single) == 0
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_no_wrong_bit_makes_an_earlier_row_the_last_one(tmp_path: Path, seed: int) -> None:
     """On the way to the last row: each bit of the pages' heads, and bits of their pointers and cells."""
     path, last = tall(tmp_path)
@@ -243,7 +243,7 @@ def test_no_wrong_bit_makes_an_earlier_row_the_last_one(tmp_path: Path, seed: in
         begin = (page - 1) * PAGE
         places = [(begin + at, bit) for at in range(12) for bit in range(8)]
         places += [(begin + 12 + dice.randrange(PAGE - 12), dice.randrange(8)) for _ in range(60)]
-        for place, bit in dice.sample(places, 60):
+        for place, bit in dice.sample(places, 50):
             raw[place] ^= 1 << bit
             with path.open("r+b") as file:
                 file.seek(place)
