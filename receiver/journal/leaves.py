@@ -45,7 +45,11 @@ class Cell(NamedTuple):
 
 
 class Leaves:
-    """The pages of a file and its log. Reads only; any error is ``OSError``."""
+    """The pages of a file and its log. Reads only; any error is ``OSError``.
+
+    ``close`` takes away the locks that SQLite has on the file in this process (fcntl(2)): only for a file that nobody
+    here writes, or where damage was met.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open them. Where one is missing (retention took it, or the log was folded), its pages are."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from receiver.journal.leaves import Leaves
-from receiver.journal.reader import SegmentReader, read_ahead
+from receiver.journal.reader import SegmentReader
 from receiver.journal.salvage import mend, restore_first_page
 from receiver.journal.segment import Segment, file_bytes, is_damage, sync_directory
 from receiver.journal.shelf import Shelf
@@ -97,7 +97,6 @@ class OpenedShelf(Shelf):
         if self._chained and file_bytes(path) > _MOST_BYTES:
             with closing(Leaves(path)) as leaves:
                 return None, leaves.last_in_tree() != self._newest.seq
-        read_ahead(path)
         segment = Segment(path)
         if segment.sound():
             return segment, False
@@ -111,10 +110,8 @@ class OpenedShelf(Shelf):
             self._tell(path, reader)
             return
         try:
-            if wholly:
-                read_ahead(path)
-                if not reader.sound():
-                    self._tell(path, _UNSOUND)
+            if wholly and not reader.sound():
+                self._tell(path, _UNSOUND)
         finally:
             reader.close()
 

@@ -1,6 +1,5 @@
 """Reading a file of a lane, also while another process writes it. What is damaged in it is passed over and noted."""
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -18,14 +17,15 @@ _SELECT_FACTS = _SELECT.replace(
     "seq > ?", "seq > ? AND (instr(meta, CAST('opened' AS BLOB)) OR instr(meta, CAST('closed' AS BLOB)))"
 )
 _LAST = "SELECT seq, key, meta, x'' FROM record ORDER BY seq DESC LIMIT 1"
-#: summed up by SQLite: rows are small where there are many
+#: of numbers up to ``end``: the bytes of their payloads, and the last row before them. Block after block goes back, but
+#: each is read forwards: a disk reads ahead, not behind
 _BLOCK = (
-    "SELECT min(seq), ifnull(sum(bytes), 0)"
-    " FROM (SELECT seq, length(payload) AS bytes FROM record WHERE seq < ? ORDER BY seq DESC LIMIT 256)"
+    "SELECT ifnull(sum(length(payload)), 0), ifnull((SELECT max(seq) FROM record WHERE seq <= :low), 0)"
+    " FROM record WHERE seq > :low AND seq <= :end"
 )
+_BLOCKS = 64
 _TABLE = ("table", "record", 2, SCHEMA.replace("IF NOT EXISTS ", ""))
 ALL = (1 << 63) - 1
-_PIECE_BYTES = 1 << 20
 
 
 class SegmentReader:
@@ -100,18 +100,19 @@ class SegmentReader:
     def begin_of_newest(self, limit_bytes: int) -> tuple[int, int]:
         """A number behind which the newest records lie, about ``limit_bytes`` of payload, and how much that is; 0 where
         all of the file is less, or where it cannot be told. Raises ``sqlite3.Error`` for what is no damage."""
-        begin, size = ALL, 0
+        size, step = 0, 1
         try:
-            while size < limit_bytes:
-                seq, length = self._db.execute(_BLOCK, (begin,)).fetchone()
-                if seq is None:
-                    return 0, size
-                begin, size = seq, size + length
+            ((end,),) = self._db.execute("SELECT ifnull(max(seq), 0) FROM record")
+            while size < limit_bytes and end > 0:
+                low = max(0, end - step)
+                found, below = self._db.execute(_BLOCK, {"low": low, "end": end}).fetchone()
+                size, end = size + found, min(below, low)
+                step = step * 2 if found < limit_bytes // _BLOCKS else max(1, step // 2)
         except sqlite3.Error as problem:
             if not is_damage(problem):
                 raise
             return 0, size
-        return begin - 1, size
+        return max(0, end), size
 
     def last(self) -> tuple[Record | None, bool]:
         """The last record in the file, and whether nothing behind it is in doubt."""
@@ -187,16 +188,6 @@ class SegmentReader:
                 raise
             return False
         return True
-
-
-def read_ahead(path: Path, most_bytes: int = ALL) -> None:
-    """Have the kernel read the end of a file, as it lies on disk. SQLite asks for page after page as the tree leads,
-    which takes a disk many times as long. Raises ``OSError``."""
-    piece = bytearray(_PIECE_BYTES)
-    with path.open("rb", buffering=0) as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - most_bytes))
-        while file.readinto(piece):
-            pass
 
 
 def whole_record(row: Row) -> Record | None:

@@ -15,7 +15,7 @@ import structlog
 
 from receiver.journal.chain import Chain, Link
 from receiver.journal.leaves import LeafIndex
-from receiver.journal.reader import ALL, SegmentReader, read_ahead
+from receiver.journal.reader import ALL, SegmentReader
 from receiver.journal.segment import SUFFIX, delete_record, file_bytes, is_damage
 from receiver.record import Record
 
@@ -131,7 +131,6 @@ class Shelf:
             first -= 1
             with self._reading(paths[first]) as reader:
                 if reader is not None:
-                    read_ahead(reader.path, 2 * (limit_bytes - size))  # rows are more than payloads
                     after, found = reader.begin_of_newest(limit_bytes - size)
                     size += found
         for path in paths[first:]:

@@ -1,8 +1,10 @@
 """Opening a lane: what a start looks at, what it leaves for later, and what it may conclude from that."""
 
+import asyncio
 import random
 import shutil
 import sqlite3
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +21,13 @@ from receiver.record import Record
 from tests.journal.test_chain import FIRST, INNER, PAGE, files, limits, read_all, record, write
 
 ROOT = 2
+#: a reader in a process of its own
+LOOK = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1])
+db.execute("SELECT 1 FROM record").fetchone()
+db.close()
+"""
 
 
 @pytest.fixture
@@ -152,6 +161,26 @@ async def test_numbers_jump_where_the_tree_may_hide_the_last_one(tmp_path: Path)
     with capture_logs() as logs:
         await journal.review()
     assert errors(logs) == [("journal.segment.damaged", newest.name)]
+    await journal.close()
+
+
+async def test_another_process_finds_it_in_use(tmp_path: Path) -> None:
+    """SQLite's locks are gone once this process closes the file by itself, whatever for; then a process that reads
+    takes the log away under the writer."""
+    await written(tmp_path)
+    journal = opened(tmp_path)
+    lane = journal.lanes[EVENTS]
+    await journal.submit(record(1000))
+    assert list(lane.newest(1 << 20)) and list(lane.newest_facts(1 << 20)) == []
+    assert lane.newest_keys(10) == [] and lane.since(0) == 0
+    await journal.review()
+    newest = files(tmp_path)[-1]
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", LOOK, str(newest))
+    assert await process.wait() == 0
+    assert newest.with_name(newest.name + "-wal").exists()
+    one = record(1001)
+    await journal.submit(one)
+    assert (await read_all(journal, 20_000))[-1].payload == one.payload
     await journal.close()
 
 
