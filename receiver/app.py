@@ -117,6 +117,7 @@ class Receiver:
             await self.engine.open()
             await self.engine.start()
             await self._listen(self._build_front())
+            self.engine.begin_review()
         except BaseException:
             await self.engine.close()
             await self._stack.aclose()
@@ -189,6 +190,7 @@ class Receiver:
         front.leaving = front.ops.replaced = False
         self._given, self._kept = self._kept, []
         await self._open_doors()
+        self.engine.begin_review()
 
     async def linger(self) -> None:
         """After ``let_go``: serve the connections that are left until they end, at most for ``server.drain_s``."""

@@ -31,6 +31,7 @@ from receiver.ingress.streams import StreamBook
 from receiver.journal.base import QUARANTINE
 from receiver.journal.clock import cautious_ns
 from receiver.journal.dedup import Dedup
+from receiver.journal.keyfile import KeyFile
 from receiver.journal.sqlite import SqliteJournal, recall_ahead
 from receiver.journal.state import State
 from receiver.meetings.tracker import MeetingTracker
@@ -46,6 +47,10 @@ log = structlog.get_logger()
 _GATHER_S = 0.01
 _FLUSH_S = 0.2
 _TRIM_S = 2.0
+#: how often keys are written down, if so many are new: of all that are remembered a twentieth; a stop takes less.
+#: Fewer are read back from the journal in no time, and all of them are written
+_KEYS_S = 20.0
+_KEYS_SHARE, _KEYS_SHARE_AT_STOP = 20, 200
 
 
 class Engine:
@@ -71,6 +76,7 @@ class Engine:
         journal = settings.journal
         self._dedup = Dedup(journal.dedup_entries, journal.dedup_window_s, journal.dedup_untimed_window_s)
         self._recalled = 0
+        self._keys = KeyFile(settings.data_dir / "journal" / "keys.snapshot", spare_bytes=journal.min_free_bytes)
         self._stack = AsyncExitStack()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._background: list[asyncio.Task[None]] = []
@@ -78,7 +84,7 @@ class Engine:
     def look_ahead(self) -> None:
         """Read what takes long while another process still has the journal. For a thread, before ``open``."""
         folder = self.settings.data_dir / "journal"
-        self._recalled = recall_ahead(folder, self.settings.journal.dedup_entries, self._dedup)
+        self._recalled = recall_ahead(folder, self.settings.journal.dedup_entries, self._dedup, self._keys)
 
     async def open(self) -> None:
         """Take the data folder and open the journal. Raises ``ReceiverError``, ``OSError``, ``sqlite3.Error``."""
@@ -90,7 +96,7 @@ class Engine:
         self._stack.push_async_callback(self.state.close)
         self.journal = SqliteJournal(folder, lane_limits(settings), max(self.state.cursors.values(), default=0))
         self._stack.push_async_callback(self.journal.close)
-        self.journal.recall(journal.dedup_entries, self._dedup, self._recalled)
+        self.journal.recall(journal.dedup_entries, self._dedup, self._recalled, self._keys)
         marks = Marks(journal.min_free_media_bytes, journal.min_free_transcript_bytes)
         self.shedding = Shedding(marks, self.ledger.shed)
         self.intake = Intake(self.journal, self._dedup, decode_record, self.shedding)
@@ -117,12 +123,22 @@ class Engine:
         for name in self.workers:
             await self._start_worker(name)
         watch = watch_disk(self.settings.data_dir, self.journal, self.shedding)
-        parts = (self._flush(), self._trim(), watch, give_back_memory(self.journal.let_go))
+        parts = (
+            self._flush(),
+            self._trim(),
+            self._keep_keys_now_and_then(),
+            watch,
+            give_back_memory(self.journal.let_go),
+        )
         self._background = [self._tasks.create_task(part) for part in parts]
         streams = StreamBook(self.settings.server.resume_s)
         await close_lost_streams(self.state, self.journal, streams)
         self.rim = Rim(self.intake, streams, MediaGather(_GATHER_S), self.state)
         self.desk.start(self._tasks)
+
+    def begin_review(self) -> None:
+        """Look at what of the journal was left for later, so that it did not hold up the start."""
+        self._background.append(self._tasks.create_task(self._review()))
 
     async def stop(self, drain_s: float) -> None:
         """Commit what was taken, give the sinks ``drain_s`` for what is in the journal, close."""
@@ -130,6 +146,7 @@ class Engine:
         for worker in self.workers.values():
             worker.drain()
         await self._end_workers(drain_s, "server.drain.incomplete")
+        await self._keep_keys(_KEYS_SHARE_AT_STOP)
         await self.close()
 
     async def halt(self, limit_s: float) -> None:
@@ -262,6 +279,21 @@ class Engine:
         while True:
             await asyncio.sleep(_FLUSH_S)
             await self.state.flush()
+
+    async def _keep_keys_now_and_then(self) -> None:
+        while True:
+            await asyncio.sleep(_KEYS_S)
+            await self._keep_keys(_KEYS_SHARE)
+
+    async def _keep_keys(self, share: int) -> None:
+        least = max(1, self.settings.journal.dedup_entries // share)
+        await self.journal.keep_keys(self._dedup, self._keys, least)
+
+    async def _review(self) -> None:
+        try:
+            await self.journal.review()
+        except (OSError, sqlite3.Error) as error:
+            log.error("journal.review.failed", error=str(error))
 
     async def _trim(self) -> None:
         while True:

@@ -9,6 +9,7 @@ from array import array
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from typing import NamedTuple
 
 import msgspec
 
@@ -49,6 +50,42 @@ class Entry(msgspec.Struct):
     waiting: list[Ended] | None = None
 
 
+class Columns(NamedTuple):
+    """What one generation holds, an entry a row. ``shift_ns`` is to be added to its moments: what an earlier process
+    wrote down was told by another clock. ``slots``: see ``_Generation``."""
+
+    shift_ns: int
+    slots: "array[int]"
+    high: "array[int]"
+    low: "array[int]"
+    seq: "array[int]"
+    at_ns: "array[int]"
+    repeat: "array[int]"
+
+    @property
+    def arrays(self) -> "tuple[array[int], ...]":
+        """All of them, in the order of ``COLUMN_TYPES``."""
+        return self.slots, self.high, self.low, self.seq, self.at_ns, self.repeat
+
+    @classmethod
+    def empty(cls) -> "Columns":
+        """Without a row, and without slots."""
+        return cls(0, *(array(code) for code in COLUMN_TYPES))
+
+
+#: of the columns behind ``shift_ns``, as ``array`` names them
+COLUMN_TYPES = "IQQqqI"
+
+
+class Memory(NamedTuple):
+    """All that is remembered of deliveries on disk up to the number ``last``; generations as they stand, the youngest
+    first. ``share``: of a generation."""
+
+    share: int
+    last: int
+    generations: list[Columns]
+
+
 class Dedup:
     """Remembers at least the newest ``entries`` deliveries that have a key, and at most half as many more.
 
@@ -59,14 +96,16 @@ class Dedup:
 
     def __init__(self, entries: int, window_s: float, untimed_window_s: float) -> None:
         #: of a generation: two that are full hold as many as have to be remembered
-        self._share = (entries + 1) // 2
+        self.share = (entries + 1) // 2
         self._window_ns = int(window_s * 1e9)
         self._untimed_window_ns = int(untimed_window_s * 1e9)
         #: on their way to the disk
         self._expected: dict[bytes, Entry] = {}
-        self._young = _Generation(self._share)
+        self._young = _Generation(self.share)
         #: the elder ones, full; the eldest last
         self._old: tuple[_Generation, ...] = ()
+        #: the last one that is remembered, and how many were since :meth:`memory` was asked for
+        self.last, self.fresh = 0, 0
 
     def find(self, key: bytes) -> Entry | None:
         """The last delivery with this one key, as far as it is remembered."""
@@ -99,44 +138,67 @@ class Dedup:
 
     def remember(self, key: bytes, entry: Entry) -> None:
         """Make ``entry``, which is on disk, the last delivery with this key."""
+        self.last = entry.seq
+        self.fresh += 1
         for one in split_keys(key):
             digest = _digest(one)
             if self._young.full and self._young.find(digest) is None:
-                self._old, self._young = (self._young, *self._old[:1]), _Generation(self._share)
+                self._old, self._young = (self._young, *self._old[:1]), _Generation(self.share)
             self._young.put(digest, entry)
+
+    def memory(self) -> Memory:
+        """What to write down. It stays as it is: what comes later is not in it."""
+        self.fresh = 0
+        young = self._young.columns()
+        copy = Columns(young.shift_ns, *(column[:] for column in young.arrays))
+        return Memory(self.share, self.last, [copy, *(generation.columns() for generation in self._old)])
+
+    def restore(self, memory: Memory, shift_ns: int) -> None:
+        """Go on where ``memory``, of the same ``share``, was taken, instead of what was remembered so far.
+        ``shift_ns``: what this process's clock shows at any moment, less what the one showed that stamped it."""
+        self._young, *old = (
+            _Generation(self.share, columns._replace(shift_ns=columns.shift_ns + shift_ns))
+            for columns in memory.generations
+        )
+        self._old, self.last, self.fresh = tuple(old), memory.last, 0
 
 
 class _Generation:
     """A hash table with open addressing, at most half full, over columns that only grow. Nothing is taken out."""
 
-    def __init__(self, entries: int) -> None:
+    def __init__(self, entries: int, columns: Columns | None = None) -> None:
         self._entries = entries
         slots = 1 << (2 * entries - 1).bit_length()
         self._mask = slots - 1
-        #: slot -> row + 1; 0: free
-        self._slots = array("I", bytes(4 * slots))
-        self._high, self._low = array("Q"), array("Q")
-        self._seq, self._at_ns, self._repeat = array("q"), array("q"), array("I")
+        if columns is None:
+            columns = Columns.empty()._replace(slots=array("I", bytes(4 * slots)))
+        #: ``_slots``: slot -> row + 1; 0: free
+        self._shift_ns, self._slots, self._high, self._low, self._seq, self._at_ns, self._repeat = columns
 
     @property
     def full(self) -> bool:
         return len(self._seq) >= self._entries
 
+    def columns(self) -> Columns:
+        """The columns themselves."""
+        return Columns(self._shift_ns, self._slots, self._high, self._low, self._seq, self._at_ns, self._repeat)
+
     def find(self, digest: tuple[int, int]) -> Entry | None:
         row = self._slots[self._slot(digest)] - 1
-        return Entry(self._seq[row], self._at_ns[row], self._repeat[row]) if row >= 0 else None
+        return Entry(self._seq[row], self._at_ns[row] + self._shift_ns, self._repeat[row]) if row >= 0 else None
 
     def put(self, digest: tuple[int, int], entry: Entry) -> None:
         """Insert, or put in the place of what has the same digest."""
         slot = self._slot(digest)
         row = self._slots[slot] - 1
         if row >= 0:
-            self._seq[row], self._at_ns[row], self._repeat[row] = entry.seq, entry.at_ns, entry.repeat
+            self._seq[row], self._at_ns[row] = entry.seq, entry.at_ns - self._shift_ns
+            self._repeat[row] = entry.repeat
             return
         self._high.append(digest[0])
         self._low.append(digest[1])
         self._seq.append(entry.seq)
-        self._at_ns.append(entry.at_ns)
+        self._at_ns.append(entry.at_ns - self._shift_ns)
         self._repeat.append(entry.repeat)
         self._slots[slot] = len(self._seq)
 

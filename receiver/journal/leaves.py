@@ -19,8 +19,12 @@ from receiver.journal.salvage import PAGE_BYTES, frames_of
 from receiver.journal.segment import file_bytes
 from receiver.record import Record
 
-_LEAF = 13
-_HEAD_BYTES = 8
+_LEAF, _INNER = 13, 5
+_HEAD_BYTES, _INNER_HEAD_BYTES = 8, 12
+#: in the header of an inner page: the page that lies to the right of all others
+_RIGHT_AT = 8
+#: the page where the table begins; files of a few gigabytes have three levels
+_ROOT, _MOST_DEEP = 2, 8
 #: of a row that spills over: most and least bytes that stay in its leaf, and how many go into each further page
 _MOST_LOCAL = PAGE_BYTES - 35
 _LEAST_LOCAL = (PAGE_BYTES - 12) * 32 // 255 - 23
@@ -41,7 +45,11 @@ class Cell(NamedTuple):
 
 
 class Leaves:
-    """The pages of a file and its log. Reads only; any error is ``OSError``."""
+    """The pages of a file and its log. Reads only; any error is ``OSError``.
+
+    ``close`` takes away the locks that SQLite has on the file in this process (fcntl(2)): only for a file that nobody
+    here writes, or where damage was met.
+    """
 
     def __init__(self, path: Path) -> None:
         """Open them. Where one is missing (retention took it, or the log was folded), its pages are."""
@@ -69,6 +77,35 @@ class Leaves:
                 if row is not None and head_record(row) is not None:
                     found[row[0]] = Cell(row[0], number, offset)
         return sorted(found.values())
+
+    def last_in_tree(self) -> int:
+        """The number of the last row, where the tree leads to it as it was built: down its right edge, as far as beside
+        it, to a leaf whose rows all come behind what lies to the left. 0: it does not, or there is no row. No single
+        wrong bit makes an earlier row pass for the last one."""
+        try:
+            number, passed, depths = _ROOT, 0, [0]
+            for depth in range(_MOST_DEEP):
+                page = self._page(number)
+                if page[0] != _INNER:
+                    rows = [row for offset in _pointers(page) if (row := self._row(page, offset, whole=False))]
+                    seqs = [row[0] for row in rows if head_record(row) is not None]
+                    return max(seqs) if seqs and min(seqs) > passed and depth == max(depths) else 0
+                left, key = _left_of(page)
+                if not depth:
+                    depths = list(self._depths(left))
+                number, passed = _LONG.unpack_from(page, _RIGHT_AT)[0], max(key, passed)
+        except (IndexError, struct.error):
+            return 0
+        return 0
+
+    def _depths(self, number: int) -> Iterator[int]:
+        """Of the pages on the way to a leaf, from a child of the root on."""
+        for depth in range(1, _MOST_DEEP):
+            yield depth
+            page = self._page(number)
+            if page[0] != _INNER:
+                return
+            number, _ = _left_of(page)
 
     def row(self, cell: Cell) -> Row | None:
         """The row of a cell, with what can be found of its payload."""
@@ -139,6 +176,13 @@ class LeafIndex:
 
 def _number(cell: Cell) -> int:
     return cell.seq
+
+
+def _left_of(page: bytes) -> tuple[int, int]:
+    """Of an inner page: what lies left of its right edge, and the greatest number there. Raises ``struct.error``."""
+    last = _INNER_HEAD_BYTES + 2 * (_SHORT.unpack_from(page, 3)[0] - 1)
+    (at,) = _SHORT.unpack_from(page, last)
+    return _LONG.unpack_from(page, at)[0], _varint(page, at + _LONG.size)[0]
 
 
 def _pointers(page: bytes) -> Iterator[int]:

@@ -19,6 +19,13 @@ _SELECT_FACTS = _SELECT.replace(
     "seq > ?", "seq > ? AND (instr(meta, CAST('opened' AS BLOB)) OR instr(meta, CAST('closed' AS BLOB)))"
 )
 _LAST = "SELECT seq, key, meta, x'' FROM record ORDER BY seq DESC LIMIT 1"
+#: of numbers up to ``end``: the bytes of their payloads, and the last row before them. Block after block goes back, but
+#: each is read forwards: a disk reads ahead, not behind
+_BLOCK = (
+    "SELECT ifnull(sum(length(payload)), 0), ifnull((SELECT max(seq) FROM record WHERE seq <= :low), 0)"
+    " FROM record WHERE seq > :low AND seq <= :end"
+)
+_BLOCKS = 64
 _TABLE = ("table", "record", 2, SCHEMA.replace("IF NOT EXISTS ", ""))
 ALL = (1 << 63) - 1
 
@@ -95,16 +102,19 @@ class SegmentReader:
     def begin_of_newest(self, limit_bytes: int) -> tuple[int, int]:
         """A number behind which the newest records lie, about ``limit_bytes`` of payload, and how much that is; 0 where
         all of the file is less, or where it cannot be told. Raises ``sqlite3.Error`` for what is no damage."""
-        size = 0
+        size, step = 0, 1
         try:
-            for seq, length in self._db.execute("SELECT seq, ifnull(length(payload), 0) FROM record ORDER BY seq DESC"):
-                size += length
-                if size >= limit_bytes:
-                    return seq - 1, size
+            ((end,),) = self._db.execute("SELECT ifnull(max(seq), 0) FROM record")
+            while size < limit_bytes and end > 0:
+                low = max(0, end - step)
+                found, below = self._db.execute(_BLOCK, {"low": low, "end": end}).fetchone()
+                size, end = size + found, min(below, low)
+                step = step * 2 if found < limit_bytes // _BLOCKS else max(1, step // 2)
         except sqlite3.Error as problem:
             if not is_damage(problem):
                 raise
-        return 0, size
+            return 0, size
+        return max(0, end), size
 
     def last(self) -> tuple[Record | None, bool]:
         """The last record in the file, and whether nothing behind it is in doubt."""

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from receiver.journal.clock import steady_ns
+from receiver.journal.opening import OpenedShelf
 from receiver.journal.segment import file_bytes, remove
-from receiver.journal.shelf import Shelf
 
 
-class TrimmedShelf(Shelf):
+class TrimmedShelf(OpenedShelf):
     """A shelf with a ceiling: ``trim`` may run in any thread."""
 
     def __init__(self, name: str, folder: Path, *, chained: bool, max_bytes: int, max_age_s: float) -> None:

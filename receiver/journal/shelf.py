@@ -1,11 +1,11 @@
-"""The files of a lane: finding, mending and setting aside, reading. Writing them is ``receiver.journal.lane``'s.
+"""The files of a lane: finding and reading them. Mending is ``receiver.journal.opening``'s, writing them
+``receiver.journal.lane``'s.
 
 A damaged file never stops a reader and never goes away: what can be read in it is read, each finding is told once.
 """
 
 import sqlite3
 import threading
-import time
 from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
@@ -16,24 +16,17 @@ import structlog
 from receiver.journal.chain import Chain, Link
 from receiver.journal.leaves import LeafIndex
 from receiver.journal.reader import ALL, SegmentReader
-from receiver.journal.salvage import mend, restore_first_page
-from receiver.journal.segment import (
-    SUFFIX,
-    Segment,
-    delete_record,
-    file_bytes,
-    is_damage,
-    sync_directory,
-)
+from receiver.journal.segment import SUFFIX, delete_record, file_bytes, is_damage
 from receiver.record import Record
 
 log = structlog.get_logger()
-#: how far numbering jumps where damage hides the last number that was given out
-_DOUBT = 1 << 20
 
 
 class Shelf:
     """Any thread may read; the lane's writer adds files, its retention takes the oldest away."""
+
+    #: whether damage was met when it was opened
+    damaged = False
 
     def __init__(self, name: str, folder: Path, *, chained: bool = True) -> None:
         """``chained``: each record names the one before it, so that a missing one is noticed. Not with ``delete``."""
@@ -232,32 +225,6 @@ class Shelf:
             index = bisect_right(paths, after + 1, key=lambda path: int(path.stem))
             return paths[max(0, index - 1) :]
 
-    def _open_folder(self) -> tuple[int, Segment | None]:
-        """Find the files, mend or set aside damaged ones, go on in the newest if it is sound. The last number
-        on disk, or one behind all that damage may hide, and the file to go on in.
-
-        Raises ``sqlite3.Error``, ``OSError`` where the fault is not in the files.
-        """
-        self._folder.mkdir(parents=True, exist_ok=True)
-        sync_directory(self._folder.parent)
-        self._paths = self._found()
-        head, doubtful = 0, True
-        for path in list(self._paths):
-            doubtful = self._mend(path, mend)
-            reader = self._open_or_mend(path)
-            if reader is None:
-                head, doubtful = int(path.stem) + _DOUBT, True
-                continue
-            if path == self._paths[-1]:
-                last, trusted = reader.last()
-                head = max(head, last.last_seq if last is not None else int(path.stem) - 1)
-                doubtful |= not trusted
-            reader.close()
-        if self._chained:
-            self._newest = self._last_link()
-        segment = self._sound(self._paths[-1]) if self._paths and not doubtful else None
-        return head if segment is not None or not head else head + _DOUBT, segment
-
     def _found(self) -> list[Path]:
         return sorted(path for path in self._folder.glob("*" + SUFFIX) if path.stem.isdecimal())
 
@@ -268,42 +235,3 @@ class Shelf:
             if last is not None:
                 return Link(last.seq, last.last_seq, last.place)
         return Link()
-
-    def _sound(self, path: Path) -> Segment | None:
-        """The newest file, to go on in; ``None`` where it is damaged: it is read, and no longer written to."""
-        segment = Segment(path)
-        if segment.sound():
-            return segment
-        segment.close()
-        self._tell(path, "not every page is where it belongs; what can be read is read, and a new file is begun")
-        return None
-
-    def _open_or_mend(self, path: Path) -> SegmentReader | None:
-        """A reader; ``None`` where the file cannot even be mended: then it is set aside."""
-        for mended in (False, True):
-            try:
-                return SegmentReader(path)
-            except sqlite3.Error as problem:
-                if not is_damage(problem):
-                    raise
-                if mended or not self._mend(path, restore_first_page):
-                    self._set_aside(path, str(problem))
-                    break
-        return None
-
-    def _mend(self, path: Path, how: Callable[[Path, Path], bool]) -> bool:
-        aside = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
-        if not how(path, aside):
-            return False
-        log.error("journal.segment.mended", lane=self.name, file=path.name, kept=aside.name)
-        return True
-
-    def _set_aside(self, path: Path, problem: str) -> None:
-        aside = path.with_name(path.name + f".damaged-{time.time_ns()}")
-        log.error("journal.segment.set_aside", lane=self.name, file=path.name, to=aside.name, error=problem)
-        for suffix in ("", "-wal"):
-            part = path.with_name(path.name + suffix)
-            if part.exists():
-                part.rename(aside.with_name(aside.name + suffix))
-        path.with_name(path.name + "-shm").unlink(missing_ok=True)
-        self._paths.remove(path)

@@ -19,6 +19,7 @@ from receiver.errors import JournalUnavailable
 from receiver.journal.base import EVENTS, MEDIA, QUARANTINE, Ended
 from receiver.journal.clock import steady_ns
 from receiver.journal.dedup import Dedup, Entry
+from receiver.journal.keyfile import KeyFile
 from receiver.journal.lane import Lane, LaneLimits
 from receiver.journal.shelf import Shelf
 from receiver.record import Record
@@ -124,10 +125,14 @@ class SqliteJournal:
         for lane in self.lanes.values():
             await lane.settle()
 
-    def recall(self, entries: int, dedup: Dedup, after: int = 0) -> None:
-        """Fill ``dedup`` with the newest keys on disk behind ``after``. For the start: it reads files on the calling
-        thread."""
-        _recall(self.lanes[EVENTS], entries, dedup, after)
+    def recall(self, entries: int, dedup: Dedup, after: int = 0, kept: KeyFile | None = None) -> None:
+        """Fill ``dedup`` with the newest keys on disk behind ``after``; behind 0 with what ``kept`` has, if that can be
+        used, and the keys behind that. For the start: it reads files on the calling thread."""
+        _recall(self.lanes[EVENTS], entries, dedup, after, kept)
+
+    async def keep_keys(self, dedup: Dedup, kept: KeyFile, least: int) -> None:
+        """Write to ``kept`` what ``dedup`` remembers, if at least ``least`` are new."""
+        await kept.save(self.lanes[EVENTS], dedup, least)
 
     def positions(self, *, media: bool) -> int:
         """Sequence numbers committed since start in the lanes that a reader wants."""
@@ -153,6 +158,11 @@ class SqliteJournal:
                 lost[reader] = lost.get(reader, 0) + count
         return lost
 
+    async def review(self) -> None:
+        """Look at files that opening passed over: mend, and say what is damaged. Off the event loop, may take long."""
+        for lane in self.lanes.values():
+            await asyncio.to_thread(lane.review)
+
     def let_go(self, idle_s: float) -> None:
         """Of what was read from disk and nobody has asked for since."""
         for lane in self.lanes.values():
@@ -161,6 +171,7 @@ class SqliteJournal:
     async def close(self) -> None:
         """Commit what waits and close the files."""
         for lane in self.lanes.values():
+            await asyncio.to_thread(lane.end_review)
             await lane.close()
         self._readers.shutdown(wait=False)
 
@@ -191,15 +202,20 @@ def _end(future: "asyncio.Future[None]", problem: JournalUnavailable | None) -> 
         future.exception()  # nobody may be waiting: that is no fault of theirs
 
 
-def recall_ahead(folder: Path, entries: int, dedup: Dedup) -> int:
+def recall_ahead(folder: Path, entries: int, dedup: Dedup, kept: KeyFile | None = None) -> int:
     """Fill ``dedup`` from a journal that another process still writes. The number up to which that is all."""
     shelf = Shelf(EVENTS, folder / EVENTS)
     shelf.look()
-    return _recall(shelf, entries, dedup, 0)
+    return _recall(shelf, entries, dedup, 0, kept)
 
 
-def _recall(shelf: Shelf, entries: int, dedup: Dedup, after: int) -> int:
-    for key, seq, received_ns, repeat in shelf.newest_keys(entries, after):
+def _recall(shelf: Shelf, entries: int, dedup: Dedup, after: int, kept: KeyFile | None) -> int:
+    known = kept.read(shelf, dedup.share) if kept is not None and not after else None
+    keys = shelf.newest_keys(entries, known.memory.last if known is not None else after)
+    if known is not None and len(keys) < entries:  # else some behind it may be left out, and it tells what is outdated
+        dedup.restore(*known)
+        after = known.memory.last
+    for key, seq, received_ns, repeat in keys:
         dedup.remember(key, Entry(seq, steady_ns(received_ns), repeat))
         after = seq
     return after

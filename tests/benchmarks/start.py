@@ -19,6 +19,7 @@ from tests.commands.process import ROOT
 OURS = Contender("ours")
 EMPTY = Contender("ours, empty", sinks=NO_SINK)
 FULL = Contender("ours, with that journal", sinks=NO_SINK)
+KEYLESS = Contender("ours, with that journal and without keys.snapshot", sinks=NO_SINK)
 CONTENDERS = (OURS, Contender("(e) FastAPI", "fastapi_audio"))
 _WATCHED_S = 5.0
 
@@ -55,14 +56,21 @@ def start_and_idle(rounds: int, sockets: int) -> Row:
 
 
 def start_with_journal(rounds: int, wanted_bytes: int) -> Row:
-    """The same with ``wanted_bytes`` in the journal, none of them in the kernel's memory; less if there is no room."""
+    """The same with ``wanted_bytes`` in the journal, none of them in the kernel's memory; less if there is no room.
+
+    A server has been stopped there: it leaves a file of keys. Where that is missing they are read out of the journal.
+    """
     book = Book()
     with tempfile.TemporaryDirectory(prefix="bench-", dir=Path.cwd()) as name:
         folder = Path(name)
         journal, most = folder / "data" / "journal", affordable_bytes(wanted_bytes, folder)
         size = asyncio.run(fill_journal(journal, most, sinks=["nothing"]))
+        with running(KEYLESS, folder) as server:
+            server.require_ready()
         for _ in range(rounds):
-            for one, where in ((EMPTY, None), (FULL, folder)):
+            for one, where in ((EMPTY, None), (FULL, folder), (KEYLESS, folder)):
+                if one is KEYLESS:
+                    (journal / "keys.snapshot").unlink()
                 forget_pages(folder)
                 begun_s = time.monotonic()
                 with running(one, where) as server:

@@ -7,10 +7,12 @@ import asyncio
 import sqlite3
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 
 from receiver.journal.dead import DeadLetter
+from receiver.journal.leaves import Leaves
 from receiver.journal.reader import ALL, SegmentReader
 from receiver.journal.segment import Segment
 from receiver.journal.state import State
@@ -38,6 +40,8 @@ def segment(data: bytes) -> None:
                 assert record.kind == "damaged" or record == written.get(record.seq), f"number {record.seq}"
             reader.keys(10), reader.last(), reader.begin_of_newest(100), list(reader.facts(0))
             assert all(isinstance(finding, str) for finding in reader.damage)
+            with closing(Leaves(path)) as leaves:
+                assert leaves.last_in_tree() in {0, *written}
         finally:
             reader.close()
 

@@ -125,3 +125,57 @@ def test_the_newest_deliveries_are_remembered_and_not_many_more(entries: int, nu
         found = dedup.find(b"%d" % number)
         assert found is not None and found.seq == last[number]
     assert sum(dedup.find(b"%d" % number) is not None for number in last) <= 3 * ((entries + 1) // 2)
+
+
+KEYS = [b"%d" % number for number in range(12)]
+HISTORIES = st.lists(
+    st.lists(st.sampled_from(KEYS), min_size=1, max_size=3, unique=True).map(
+        lambda keys: keys[0] if len(keys) == 1 else join_keys(keys)
+    ),
+    max_size=40,
+)
+
+
+def remembering(history: list[bytes], entries: int, begin: int = 0) -> Dedup:
+    """Who has seen ``history``, each a second after the one before it."""
+    dedup = Dedup(entries, 100, 10)
+    for seq, key in enumerate(history, begin + 1):
+        dedup.remember(key, Entry(seq, seq * SECOND_NS, seq % 3))
+    return dedup
+
+
+@given(HISTORIES, st.integers(0, 40), st.integers(0, 40), st.integers(1, 9), st.integers(-(10**20), 10**20))
+def test_what_goes_on_from_a_memory_is_as_if_it_had_never_stopped(
+    history: list[bytes], at: int, until: int, entries: int, shift_ns: int
+) -> None:
+    """Wherever it is cut, twice as well: each key leads to the same delivery, as long ago by another clock; and the one
+    whose memory it was is not changed by what comes later."""
+    shift_ns %= 1 << 60
+    live = remembering(history, entries)
+    before = remembering(history[:at], entries)
+    memory = before.memory()
+    told = [list(column) for one in memory.generations for column in one.arrays]
+    again = Dedup(entries, 100, 10)
+    again.restore(memory, shift_ns)
+    assert again.last == len(history[:at]) and before.fresh == again.fresh == 0
+    for seq, key in enumerate(history[at:], at + 1):
+        if seq == until:
+            again, once_more = Dedup(entries, 100, 10), again.memory()
+            again.restore(once_more, 0)
+        again.remember(key, Entry(seq, seq * SECOND_NS + shift_ns, seq % 3))
+        before.remember(key, Entry(seq, seq * SECOND_NS, seq % 3))
+    for key in KEYS:
+        found, wanted = again.find(key), live.find(key)
+        assert found == (wanted and Entry(wanted.seq, wanted.at_ns + shift_ns, wanted.repeat))
+        assert before.find(key) == wanted
+    assert len(told) == 6 * len(memory.generations) and told[0] != []
+    assert len(history) <= at or again.last == live.last == len(history)
+
+
+def test_it_counts_what_came_since_its_memory_was_asked_for() -> None:
+    """Deliveries, not keys: whoever writes it down knows whether that is worth it."""
+    dedup = Dedup(10, 100, 10)
+    dedup.remember(join_keys([b"a", b"b"]), entry(1))
+    dedup.remember(b"a", entry(2))
+    assert (dedup.fresh, dedup.last) == (2, 2)
+    assert dedup.memory().last == 2 and dedup.fresh == 0
