@@ -1,7 +1,7 @@
 """From samples to the bytes of a live stream: raw PCM, mu-law, the header of a WAV file without end, fixed lengths."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -49,15 +49,16 @@ class Cutter:
     def held_bytes(self) -> int:
         return len(self._held)
 
-    def push(self, more: bytes) -> Iterator[bytes]:
+    def push(self, more: bytes) -> Sequence[bytes]:
         """Add ``more``; the messages that are complete now."""
-        self._held += more
         size = self._message_bytes
+        if not self._held and len(more) == size:
+            return (more,)
+        self._held += more
         whole = len(self._held) // size * size
         messages = bytes(self._held[:whole])
         del self._held[:whole]
-        for start in range(0, whole, size):
-            yield messages[start : start + size]
+        return [messages[start : start + size] for start in range(0, whole, size)]
 
 
 def _mulaw_codes() -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
