@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from receiver.audio.pcm import MULAW_VALUES, Samples
+from receiver.audio.pcm import MULAW_VALUES, Raw, Samples
 
 CODECS = ("pcm_s16le", "pcm_mulaw")
 _WAV = struct.Struct("<4sI4s 4sIHHIIHH 4sI")
@@ -26,8 +26,12 @@ def frame_bytes(codec: str, channels: int) -> int:
     return channels * (1 if codec == "pcm_mulaw" else 2)
 
 
-def encode(codec: str, samples: Samples) -> bytes:
+def encode(codec: str, samples: Samples | Raw) -> bytes:
     """``samples`` in one of ``CODECS``, channels interleaved."""
+    if not isinstance(samples, np.ndarray):
+        if codec == "pcm_s16le":
+            return bytes(samples)
+        samples = np.frombuffer(samples, "<i2").astype(np.int16, copy=False)
     if codec == "pcm_mulaw":
         return _MULAW_CODES[np.ascontiguousarray(samples).view(np.uint16)].tobytes()
     return samples.astype("<i2", copy=False).tobytes()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from receiver.audio.pcm import Samples, Sound, decode_sound
+from receiver.audio.pcm import MAX_POSITION, Raw, Samples, Sound, decode_sound
 from receiver.audio.timeline import QUIET_NS, Clock, Track
 from receiver.events import AudioChunk, Event, Person
 
@@ -56,6 +56,25 @@ class Mixer:
         latest_ns = event.received_ns if latest_ns is None else latest_ns
         track.push(sound, event.sequence, event.received_ns, self.head, latest_ns)
         self._now_ns = max(self._now_ns, track.heard_ns)
+
+    def straight(self, event: Event, now_ns: int, most_frames: int) -> Raw | None:
+        """The sound of an ``audio.chunk`` as it came, where ``push``, ``advance`` and ``take`` would give just that: it
+        goes on with the only track, and there is nothing to choose, mix or convert. ``None``: nothing was done."""
+        data, raw = event.data, event.media
+        if len(self._tracks) != 1 or self._speaker or self._ended or raw is None or not isinstance(data, AudioChunk):
+            return None
+        track = self._tracks.get((event.source, data.track or ""))
+        if track is None or track.end != self.head or data.codec != "pcm_s16le" or data.channels != self._channels:
+            return None
+        frames, torn = divmod(len(raw), 2 * self._channels)
+        if torn or not 0 < frames <= most_frames or (data.first_sample or 0) > MAX_POSITION:
+            return None
+        known_ns = max(self._now_ns, now_ns)
+        if not track.follow(data, frames, event, now_ns, known_ns):
+            return None
+        self.head += frames
+        self._now_ns = known_ns
+        return raw
 
     def renew(self, source: str) -> None:
         """A stream of ``source`` begins that continues none."""

@@ -11,7 +11,7 @@ from struct import Struct
 from aiohttp import HttpVersion11, web
 
 from receiver.audio.encode import Cutter, encode
-from receiver.audio.pcm import Samples
+from receiver.audio.pcm import Raw, Samples
 from receiver.live.audio.query import Request
 
 #: what a connection holds that is not sent yet: with more than this its listener does not keep up
@@ -51,7 +51,7 @@ class PlainLine(_Wire):
         self._codec = codec
         self._chunked = request.version >= HttpVersion11
 
-    def send(self, samples: Samples) -> bool:
+    def send(self, samples: Samples | Raw) -> bool:
         """See :class:`receiver.live.audio.listening.Line`."""
         return self.send_bytes(encode(self._codec, samples))
 
@@ -74,7 +74,7 @@ class SocketLine(_Wire):
         """What waits for the rest of its message."""
         return self._cutter.held_bytes
 
-    def send(self, samples: Samples) -> bool:
+    def send(self, samples: Samples | Raw) -> bool:
         """See :class:`receiver.live.audio.listening.Line`. What fills no message waits for the next samples."""
         return self.send_bytes(encode(self._codec, samples))
 

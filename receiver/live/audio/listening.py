@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from receiver.audio.mix import Mixer
-from receiver.audio.pcm import Samples
+from receiver.audio.pcm import Raw, Samples
 from receiver.audio.timeline import Clock
 from receiver.events import AudioChunk, Event, StreamOpened
 from receiver.live.audio.feeds import Seat
@@ -36,7 +36,7 @@ class Gap(msgspec.Struct, frozen=True):
 class Line(Protocol):
     """The connection of a listener."""
 
-    def send(self, samples: Samples) -> bool:
+    def send(self, samples: Samples | Raw) -> bool:
         """Have ``samples`` sent; whether it takes more at once. Raises ``ConnectionError`` where nobody is there."""
 
     async def drain(self) -> None:
@@ -68,17 +68,19 @@ class Listening:
             records, upto, lost = await feed.read(cursor)
             if lost or self.is_late(records):
                 cursor = feed.cursor
-                frames = max(0, mixer.clock.frame(self._now_ns()) - mixer.head)
+                frames = max(0, mixer.clock.frame(self.now_ns()) - mixer.head)
                 yield Gap(mixer.head, frames)
                 mixer.skip(frames)
                 continue
-            self.push(await feed.events(records))
+            self.push(await feed.events(records), self.now_ns())
             cursor = upto
             live = cursor >= feed.cursor
             over = live and not feed.known
             if over:
                 mixer.end()
-            for samples in self.ready(advance=live and not over):
+            elif live:
+                mixer.advance(self.now_ns())
+            for samples in self.ready():
                 yield samples
             if over:
                 return
@@ -93,9 +95,23 @@ class Listening:
         """Whether the listener is so far behind that he goes on with now."""
         return bool(records) and time.time_ns() - records[0].received_ns > self._max_behind_ns
 
-    def push(self, events: Iterable[Event]) -> None:
+    def hear(self, records: Sequence[Record], line: Line, now_ns: int) -> bool:
+        """Have ``line`` send what comes of ``records``, which are all that there is now; see :meth:`Line.send`."""
+        if len(records) == 1 and records[0].events is not None and len(records[0].events) == 1:
+            raw = self._mixer.straight(records[0].events[0], now_ns, self._most_frames)
+            if raw is not None:
+                return line.send(raw)
+        for record in records:
+            self.push(record.events or (), now_ns)
+        self._mixer.advance(now_ns)
+        takes_more = True
+        for samples in self.ready():
+            takes_more = line.send(samples)
+        return takes_more
+
+    def push(self, events: Iterable[Event], now_ns: int) -> None:
         """The next ones of the feed."""
-        mixer, now_ns = self._mixer, self._now_ns()
+        mixer = self._mixer
         for event in events:
             data = event.data
             if isinstance(data, StreamOpened):
@@ -109,23 +125,22 @@ class Listening:
                     self._refused = True
                     log.warning("live.audio.refused", reason=str(problem))
 
-    def ready(self, *, advance: bool) -> Iterator[Samples]:
-        """All that can be sent now. ``advance``: there is nothing in the journal that was not pushed."""
-        if advance:
-            self._mixer.advance(self._now_ns())
+    def ready(self) -> Iterator[Samples]:
+        """All that can be sent now."""
         while len(samples := self._mixer.take(self._most_frames)):
             yield samples
             if len(samples) < self._most_frames:
                 break
+
+    def now_ns(self) -> int:
+        """The time on a clock that nobody sets, since the epoch."""
+        return self._epoch_ns + time.monotonic_ns()
 
     def _masked(self, event: Event, mask: Mask) -> Event:
         data = event.data
         if not isinstance(data, AudioChunk) or data.speaker is None:
             return event
         return msgspec.structs.replace(event, data=msgspec.structs.replace(data, speaker=mask.apply(data.speaker)))
-
-    def _now_ns(self) -> int:
-        return self._epoch_ns + time.monotonic_ns()
 
 
 async def _keep_up(listening: Listening, line: Line) -> int:
@@ -150,26 +165,19 @@ class _Ear:
         self.left: asyncio.Future[None] = self._loop.create_future()
         self._listening = listening
         self._line = line
-        self._heard_s = time.monotonic()
+        self._heard_ns = listening.now_ns()
         self._timer = self._loop.call_later(_TICK_S, self._tick)
         listening.feed.join(self)
 
     def hear(self, records: Sequence[Record], before: int) -> None:
         """See :class:`receiver.live.audio.feed.Ear`."""
-        listening = self._listening
-        if listening.is_late(records):
-            self._leave(before)
-            return
+        undecoded = False
         for record in records:
-            if record.events is None:
-                self._leave(before)
-                return
-        try:
-            for record in records:
-                listening.push(record.events or ())
-            self._send()
-        except Exception as problem:
-            self._leave(listening.feed.cursor, problem)
+            undecoded = undecoded or record.events is None
+        if undecoded or self._listening.is_late(records):
+            self._leave(before)
+        else:
+            self._hear(records, self._listening.now_ns())
 
     def close(self) -> None:
         """Hear no more."""
@@ -178,26 +186,23 @@ class _Ear:
 
     def _tick(self) -> None:
         """Nothing has come for a while: it is silence, or the end."""
-        feed = self._listening.feed
-        rest_s = self._heard_s + _TICK_S - time.monotonic()
-        if rest_s > _LEAST_S:
-            self._timer = self._loop.call_later(rest_s, self._tick)
-        elif not feed.known:
+        feed, now_ns = self._listening.feed, self._listening.now_ns()
+        rest_s = _TICK_S - (now_ns - self._heard_ns) / 1e9
+        self._timer = self._loop.call_later(rest_s if rest_s > _LEAST_S else _TICK_S, self._tick)
+        if not feed.known:
             self._leave(feed.cursor)
-        else:
-            self._timer = self._loop.call_later(_TICK_S, self._tick)
-            try:
-                self._send()
-            except Exception as problem:
-                self._leave(feed.cursor, problem)
+        elif rest_s <= _LEAST_S:
+            self._hear((), now_ns)
 
-    def _send(self) -> None:
-        self._heard_s = time.monotonic()
-        takes_more = True
-        for samples in self._listening.ready(advance=True):
-            takes_more = self._line.send(samples)
-        if not takes_more:
-            self._leave(self._listening.feed.cursor)
+    def _hear(self, records: Sequence[Record], now_ns: int) -> None:
+        self._heard_ns = now_ns
+        try:
+            takes_more = self._listening.hear(records, self._line, now_ns)
+        except Exception as problem:  # the listener has gone, or a fault of ours: his own task tells
+            self._leave(self._listening.feed.cursor, problem)
+        else:
+            if not takes_more:
+                self._leave(self._listening.feed.cursor)
 
     def _leave(self, cursor: int, problem: Exception | None = None) -> None:
         self.close()
