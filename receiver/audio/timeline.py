@@ -74,6 +74,11 @@ class Track:
     def running(self) -> bool:
         return self._run is not None
 
+    @property
+    def rests_ns(self) -> int:
+        """Nobody waits for this track behind that time, unless something is pushed."""
+        return self.heard_ns + self.longest_ns + QUIET_NS
+
     def push(self, sound: Sound, sequence: int, received_ns: int, head: int, latest_ns: int) -> None:
         """Put ``sound`` at its place, or right behind what was sent: ``head`` frames. ``latest_ns``: the time now;
         arrivals behind it are a clock that was set. Repeated chunks, by number or by place, are left out."""
@@ -135,7 +140,7 @@ class Track:
 
     def rest(self, now_ns: int) -> None:
         """End the run where nothing has come for a while: nobody waits for this track then."""
-        if now_ns - self.heard_ns > QUIET_NS + self.longest_ns:
+        if now_ns > self.rests_ns:
             self.end_run()
 
     def renew(self) -> None:

@@ -47,6 +47,12 @@ class Feed:
         return self._feeds.cursor
 
     @property
+    def open(self) -> bool:
+        """Whether it comes in now."""
+        live = self._feeds.lives.get(self.subject)
+        return live is not None and bool(live.open)
+
+    @property
     def known(self) -> bool:
         """Whether it can be heard, or may come back."""
         return self._feeds.is_known(self.subject)

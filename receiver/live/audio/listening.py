@@ -10,7 +10,7 @@ import structlog
 
 from receiver.audio.mix import Mixer
 from receiver.audio.pcm import Raw, Samples
-from receiver.audio.timeline import Clock
+from receiver.audio.timeline import NS_PER_S, Clock
 from receiver.events import AudioChunk, Event, StreamOpened
 from receiver.live.audio.feeds import Seat
 from receiver.live.audio.query import Wish
@@ -95,19 +95,23 @@ class Listening:
         """Whether the listener is so far behind that he goes on with now."""
         return bool(records) and time.time_ns() - records[0].received_ns > self._max_behind_ns
 
-    def hear(self, records: Sequence[Record], line: Line, now_ns: int) -> bool:
-        """Have ``line`` send what comes of ``records``, which are all that there is now; see :meth:`Line.send`."""
-        if len(records) == 1 and records[0].events is not None and len(records[0].events) == 1:
-            raw = self._mixer.straight(records[0].events[0], now_ns, self._most_frames)
-            if raw is not None:
-                return line.send(raw)
-        for record in records:
-            self.push(record.events or (), now_ns)
-        self._mixer.advance(now_ns)
+    def hear(self, events: Sequence[Event], line: Line, now_ns: int) -> bool:
+        """Have ``line`` send what comes of ``events``, the last that there are now; see :meth:`Line.send`."""
         takes_more = True
+        straight = self._mixer.straight(events, now_ns, self._most_frames)
+        if straight:
+            takes_more = line.send(straight[0] if len(straight) == 1 else b"".join(straight))
+            if len(straight) == len(events):
+                return takes_more
+        self.push(events[len(straight) :], now_ns)
+        self._mixer.advance(now_ns)
         for samples in self.ready():
             takes_more = line.send(samples)
         return takes_more
+
+    def due_s(self, now_ns: int) -> float:
+        """For how long there is nothing to send if nothing comes."""
+        return (self._mixer.due_ns() - now_ns) / NS_PER_S
 
     def push(self, events: Iterable[Event], now_ns: int) -> None:
         """The next ones of the feed."""
@@ -171,13 +175,16 @@ class _Ear:
 
     def hear(self, records: Sequence[Record], before: int) -> None:
         """See :class:`receiver.live.audio.feed.Ear`."""
-        undecoded = False
+        events: list[Event] = []
         for record in records:
-            undecoded = undecoded or record.events is None
-        if undecoded or self._listening.is_late(records):
+            if record.events is None or record.kind in ("opened", "closed"):  # with time to look what it means
+                self._leave(before)
+                return
+            events += record.events
+        if self._listening.is_late(records):
             self._leave(before)
         else:
-            self._hear(records, self._listening.now_ns())
+            self._hear(events, self._listening.now_ns())
 
     def close(self) -> None:
         """Hear no more."""
@@ -186,18 +193,21 @@ class _Ear:
 
     def _tick(self) -> None:
         """Nothing has come for a while: it is silence, or the end."""
-        feed, now_ns = self._listening.feed, self._listening.now_ns()
-        rest_s = _TICK_S - (now_ns - self._heard_ns) / 1e9
+        listening, now_ns = self._listening, self._listening.now_ns()
+        rest_s = _TICK_S - (now_ns - self._heard_ns) / NS_PER_S
+        if listening.feed.open:
+            rest_s = max(rest_s, listening.due_s(now_ns))
+        elif not listening.feed.known:
+            self._leave(listening.feed.cursor)
+            return
         self._timer = self._loop.call_later(rest_s if rest_s > _LEAST_S else _TICK_S, self._tick)
-        if not feed.known:
-            self._leave(feed.cursor)
-        elif rest_s <= _LEAST_S:
+        if rest_s <= _LEAST_S:
             self._hear((), now_ns)
 
-    def _hear(self, records: Sequence[Record], now_ns: int) -> None:
+    def _hear(self, events: Sequence[Event], now_ns: int) -> None:
         self._heard_ns = now_ns
         try:
-            takes_more = self._listening.hear(records, self._line, now_ns)
+            takes_more = self._listening.hear(events, self._line, now_ns)
         except Exception as problem:  # the listener has gone, or a fault of ours: his own task tells
             self._leave(self._listening.feed.cursor, problem)
         else:
