@@ -127,10 +127,9 @@ def test_the_short_way_gives_what_the_long_way_gives(
 def test_what_goes_on_goes_the_short_way(clocked: bool) -> None:
     """The very bytes that came in, several at once too, as soon as a track is known."""
     one, sound = mixer(), noise(3200)
-    first = (lambda frame: {"first_sample": frame}) if clocked else (lambda frame: {})
     events = [
-        chunk(sound[start : start + 320], start / 16 + 20, sequence=start + 1, **first(start))
-        for start in range(0, 3200, 320)
+        chunk(sound[at : at + 320], at / 16 + 20, sequence=at + 1, first_sample=at if clocked else None)
+        for at in range(0, 3200, 320)
     ]
     now_ns = ZERO_NS + 20 * MS
     assert not one.straight(events[:1], now_ns, MOST), "the first one makes the track"
@@ -175,6 +174,15 @@ def test_a_stream_that_begins_anew_goes_on_with_nothing() -> None:
     assert not one.straight([chunk(sound[320:], 40)], now_ns, MOST)
 
 
+def test_a_gap_and_silence_that_is_due_are_told() -> None:
+    """A gap that the vendor counts; what comes behind a sound that was read late."""
+    one, sound = mixer(), noise(640)
+    the_long_way(one, [chunk(sound[:320], 20)], ZERO_NS + 20 * MS)
+    assert not one.straight([chunk(sound[320:], 70, gap_ms=50.0)], ZERO_NS + 70 * MS, MOST)
+    assert not one.straight([chunk(sound[320:], 70)], ZERO_NS + 291 * MS, MOST)
+    assert one.straight([chunk(sound[320:], 70)], ZERO_NS + 290 * MS, MOST)
+
+
 def test_a_position_beyond_any_stream_is_refused_as_ever() -> None:
     """A stream may count up to there, and no further."""
     one, sound, now_ns = mixer(), noise(640), ZERO_NS + 40 * MS
@@ -183,7 +191,7 @@ def test_a_position_beyond_any_stream_is_refused_as_ever() -> None:
 
 
 @pytest.mark.parametrize("wish", [{"speaker": "Ada"}, {"track": "a"}])
-def test_a_speaker_is_looked_for_and_a_track_is_not(wish: dict[str, str]) -> None:
+def test_a_speaker_is_looked_for_and_a_track_is_not(wish: dict[str, Any]) -> None:
     """Who speaks may change with every chunk; which track it is was known when it came in."""
     one, sound = mixer(**wish), noise(640)
     keys = {"track": "a", "speaker": "Ada"}
