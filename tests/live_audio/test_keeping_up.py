@@ -9,45 +9,16 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from receiver.audio.pcm import Raw, Samples
 from receiver.journal.base import MEDIA
 from receiver.live.audio.feed import Feed
+from receiver.live.audio.feeds import Seat
 from receiver.live.audio.listening import Gap, Listening
 from receiver.live.audio.query import Wish
 from receiver.record import Record, pack_frames
-from tests.live_audio.chunks import BOT, Frame, noise
-from tests.live_audio.house import RATE_HZ, House, house, place_of, samples_of
+from tests.live_audio.chunks import BOT, MS, ZERO_NS, Frame, chunk, noise
+from tests.live_audio.house import RATE_HZ, House, house, place_of
+from tests.live_audio.tape import Tape
 from tests.support import until
-
-
-class Tape:
-    """A line that keeps what it is sent, as long as it has room and is not cut."""
-
-    def __init__(self) -> None:
-        self.sent: list[Samples] = []
-        self.room = asyncio.Event()
-        self.room.set()
-        self.drains = 0
-        self.cut = False
-
-    @property
-    def sound(self) -> Samples:
-        return np.concatenate([np.empty((0, 1), np.int16), *self.sent])
-
-    def has(self, sound: Samples) -> bool:
-        """Whether the begin of ``sound`` was sent."""
-        heard = self.sound
-        return len(heard) >= 50 and place_of(sound, heard) >= 0
-
-    def send(self, samples: Samples | Raw) -> bool:
-        if self.cut:
-            raise ConnectionResetError("cut")
-        self.sent.append(samples if isinstance(samples, np.ndarray) else samples_of(bytes(samples)))
-        return self.room.is_set()
-
-    async def drain(self) -> None:
-        self.drains += 1
-        await self.room.wait()
 
 
 class Listener:
@@ -126,6 +97,17 @@ async def test_who_has_no_room_waits_alone_and_misses_nothing(tmp_path: Path) ->
         for listener in (slow, quick):
             at = place_of(sound, listener.tape.sound)
             assert at >= 0 and np.array_equal(listener.tape.sound[at : at + RATE_HZ], sound)
+
+
+async def test_a_chunk_of_many_seconds_is_sent_piece_by_piece() -> None:
+    """As far as there is room; the rest comes when there is more."""
+    listening, tape, sound = Listening(Seat(None, 0, ZERO_NS), Wish(rate_hz=RATE_HZ), 30.0), Tape(), noise(RATE_HZ * 3)  # type: ignore[arg-type]
+    tape.room.clear()
+    assert not listening.hear([chunk(sound, 3000)], tape, ZERO_NS + 3000 * MS)
+    assert [len(part) for part in tape.sent] == [RATE_HZ // 2]
+    assert np.array_equal(np.concatenate([*tape.sent, *listening.ready()]), sound)
+    assert not listening.hear([chunk(noise(320), end_ms) for end_ms in (3020, 3040)], tape, ZERO_NS + 3040 * MS)
+    assert len(tape.sent) == 2
 
 
 async def test_who_has_gone_is_told_so_and_harms_nobody(tmp_path: Path) -> None:

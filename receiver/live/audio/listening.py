@@ -59,7 +59,7 @@ class Listening:
         self._refused = False
         self._mask = mask if mask is not None and mask.names and wish.speaker else None
 
-    async def sounds(self, line: Line | None = None) -> AsyncIterator[Samples | Gap]:
+    async def sounds(self, line: Line) -> AsyncIterator[Samples | Gap]:
         """Until the stream has ended for good. While the listener keeps up, samples go to ``line`` and not through
         here."""
         feed, mixer = self.feed, self._mixer
@@ -84,11 +84,7 @@ class Listening:
                 yield samples
             if over:
                 return
-            if cursor < feed.cursor:
-                continue
-            if line is None:
-                await feed.wait(cursor, _TICK_S)
-            else:
+            if cursor >= feed.cursor:
                 cursor = await _keep_up(self, line)
 
     def is_late(self, records: Sequence[Record]) -> bool:
@@ -96,7 +92,8 @@ class Listening:
         return bool(records) and time.time_ns() - records[0].received_ns > self._max_behind_ns
 
     def hear(self, events: Sequence[Event], line: Line, now_ns: int) -> bool:
-        """Have ``line`` send what comes of ``events``, the last that there are now; see :meth:`Line.send`."""
+        """Have ``line`` send what comes of ``events``, the last that there are now; whether it takes more at once. If
+        it does not, ``ready`` may give some."""
         takes_more = True
         straight = self._mixer.straight(events, now_ns, self._most_frames)
         if straight:
@@ -105,8 +102,10 @@ class Listening:
                 return takes_more
         self.push(events[len(straight) :], now_ns)
         self._mixer.advance(now_ns)
-        for samples in self.ready():
-            takes_more = line.send(samples)
+        if takes_more:
+            for samples in self.ready():
+                if not line.send(samples):
+                    return False
         return takes_more
 
     def due_s(self, now_ns: int) -> float:

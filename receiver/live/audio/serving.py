@@ -49,10 +49,9 @@ async def serve_plain(request: web.Request, asked: Request, listening: Listening
     whole = False
     try:
         await response.prepare(request)
-        request.writer.send_headers()
+        # also where there is no more: aiohttp may hold the head back until then
+        await response.write(wav_header(wish.rate_hz, wish.channels) if asked.form == "wav" else b"")
         line = PlainLine(request, codec)
-        if asked.form == "wav":
-            line.send_bytes(wav_header(wish.rate_hz, wish.channels))
         async for part in listening.sounds(line):
             if isinstance(part, Gap):
                 for start in range(0, part.frames, wish.rate_hz):
