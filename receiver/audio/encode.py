@@ -1,11 +1,11 @@
 """From samples to the bytes of a live stream: raw PCM, mu-law, the header of a WAV file without end, fixed lengths."""
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 
-from receiver.audio.pcm import MULAW_VALUES, Samples
+from receiver.audio.pcm import MULAW_VALUES, Raw, Samples
 
 CODECS = ("pcm_s16le", "pcm_mulaw")
 _WAV = struct.Struct("<4sI4s 4sIHHIIHH 4sI")
@@ -26,8 +26,12 @@ def frame_bytes(codec: str, channels: int) -> int:
     return channels * (1 if codec == "pcm_mulaw" else 2)
 
 
-def encode(codec: str, samples: Samples) -> bytes:
+def encode(codec: str, samples: Samples | Raw) -> bytes:
     """``samples`` in one of ``CODECS``, channels interleaved."""
+    if not isinstance(samples, np.ndarray):
+        if codec == "pcm_s16le":
+            return bytes(samples)
+        samples = np.frombuffer(samples, "<i2").astype(np.int16, copy=False)
     if codec == "pcm_mulaw":
         return _MULAW_CODES[np.ascontiguousarray(samples).view(np.uint16)].tobytes()
     return samples.astype("<i2", copy=False).tobytes()
@@ -49,15 +53,16 @@ class Cutter:
     def held_bytes(self) -> int:
         return len(self._held)
 
-    def push(self, more: bytes) -> Iterator[bytes]:
+    def push(self, more: bytes) -> Sequence[bytes]:
         """Add ``more``; the messages that are complete now."""
-        self._held += more
         size = self._message_bytes
+        if not self._held and len(more) == size:
+            return (more,)
+        self._held += more
         whole = len(self._held) // size * size
         messages = bytes(self._held[:whole])
         del self._held[:whole]
-        for start in range(0, whole, size):
-            yield messages[start : start + size]
+        return [messages[start : start + size] for start in range(0, whole, size)]
 
 
 def _mulaw_codes() -> np.ndarray[tuple[int], np.dtype[np.uint8]]:

@@ -1,8 +1,10 @@
 """What one listener hears of a meeting: some tracks of it, or one speaker, mixed down on one clock. Pure."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from receiver.audio.pcm import Samples, Sound, decode_sound
+from receiver.audio.pcm import MAX_POSITION, Raw, Samples, Sound, decode_sound
 from receiver.audio.timeline import QUIET_NS, Clock, Track
 from receiver.events import AudioChunk, Event, Person
 
@@ -57,6 +59,32 @@ class Mixer:
         track.push(sound, event.sequence, event.received_ns, self.head, latest_ns)
         self._now_ns = max(self._now_ns, track.heard_ns)
 
+    def straight(self, events: Sequence[Event], now_ns: int, most_frames: int) -> list[Raw]:
+        """Sound of the first ``events`` as it came, where ``push``, ``advance`` and ``take`` would give just that: they
+        go on with the only track, and there is nothing to choose, mix or convert. The others are to be pushed."""
+        if len(self._tracks) != 1 or self._speaker or self._ended:
+            return []
+        ((source, name), track) = next(iter(self._tracks.items()))
+        for event in events:
+            if event.source != source or not isinstance(event.data, AudioChunk) or (event.data.track or "") != name:
+                return []
+        known_ns = max(self._now_ns, now_ns)
+        found: list[Raw] = []
+        for event in events:
+            data, raw = event.data, event.media
+            if raw is None or not isinstance(data, AudioChunk):
+                break
+            frames, torn = divmod(len(raw), 2 * self._channels)
+            most_frames -= frames
+            if torn or not frames or most_frames < 0 or data.codec != "pcm_s16le" or data.channels != self._channels:
+                break
+            if (data.first_sample or 0) > MAX_POSITION or not track.follow(data, frames, event, now_ns, known_ns):
+                break
+            self.head += frames
+            self._now_ns = known_ns
+            found.append(raw)
+        return found
+
     def renew(self, source: str) -> None:
         """A stream of ``source`` begins that continues none."""
         for key, track in self._tracks.items():
@@ -66,6 +94,11 @@ class Mixer:
     def advance(self, now_ns: int) -> None:
         """It is ``now_ns``: what nobody has filled by now is silence, but for what may still be under way."""
         self._now_ns = max(self._now_ns, now_ns)
+
+    def due_ns(self) -> int:
+        """Before this time nothing more can be taken unless something is pushed; it may be over."""
+        running = [track for track in self._tracks.values() if track.running]
+        return min((track.rests_ns for track in running), default=self._now_ns)
 
     def end(self) -> None:
         """Nothing more will come: all that was pushed can be taken."""
@@ -87,6 +120,11 @@ class Mixer:
         begin, self.head = self.head, self.head + count
         if len(parts) == 1 and len(parts[0][1]) == count:
             return parts[0][1]
+        if len(self._tracks) == 1:  # its pieces never overlap
+            whole = np.zeros((count, self._channels), np.int16)
+            for at, samples in parts:
+                whole[at - begin : at - begin + len(samples)] = samples
+            return whole
         total = np.zeros((count, self._channels), np.int32)
         for at, samples in parts:
             total[at - begin : at - begin + len(samples)] += samples

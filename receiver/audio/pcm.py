@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 from receiver.events import AudioChunk, Event
 
 Samples = NDArray[np.int16]
+#: 16-bit PCM as it came, little-endian, channels interleaved
+Raw = bytes | memoryview
 
 MAX_RATE_HZ = 384_000
 MAX_CHANNELS = 32

@@ -15,6 +15,7 @@ import numpy as np
 
 from receiver.audio.pcm import Samples, Sound
 from receiver.audio.resample import LiveResampler
+from receiver.events import AudioChunk, Event
 
 NS_PER_S = 1_000_000_000
 #: nothing for so long, behind the length of a chunk, is a pause and no delay of the network
@@ -73,6 +74,11 @@ class Track:
     def running(self) -> bool:
         return self._run is not None
 
+    @property
+    def rests_ns(self) -> int:
+        """Nobody waits for this track behind that time, unless something is pushed."""
+        return self.heard_ns + self.longest_ns + QUIET_NS
+
     def push(self, sound: Sound, sequence: int, received_ns: int, head: int, latest_ns: int) -> None:
         """Put ``sound`` at its place, or right behind what was sent: ``head`` frames. ``latest_ns``: the time now;
         arrivals behind it are a clock that was set. Repeated chunks, by number or by place, are left out."""
@@ -106,9 +112,35 @@ class Track:
         assert self._run is not None  # noqa: S101 - set by _begin; for the type checker
         self._add(self._run.push(_mapped(samples, self._channels)))
 
+    def follow(self, chunk: AudioChunk, frames: int, event: Event, latest_ns: int, now_ns: int) -> bool:
+        """Whether ``frames`` of ``event`` follow what was taken without a seam, as they are, and the run goes on at
+        ``now_ns``. If so they are pushed and taken, else nothing is done. For who has looked at rate and position."""
+        first, sequence = chunk.first_sample, event.sequence
+        if (
+            self._run is None
+            or self.pieces
+            or not chunk.rate_hz == self._rate_hz == self._clock.rate_hz
+            or 0 < sequence <= self._sequence
+            or first != self._next
+            or (first is None and chunk.gap_ms)
+        ):
+            return False
+        longest_ns = max(self.longest_ns, frames * NS_PER_S // self._rate_hz)
+        arrived_ns = min(event.received_ns, latest_ns)
+        heard_ns = max(self.heard_ns, arrived_ns)
+        if max(arrived_ns - self.heard_ns, now_ns - heard_ns) > QUIET_NS + longest_ns:
+            return False
+        if sequence > 0:
+            self._sequence = sequence
+        if first is not None:
+            self._next = first + frames
+        self.heard_ns, self.longest_ns = heard_ns, longest_ns
+        self.end += frames
+        return True
+
     def rest(self, now_ns: int) -> None:
         """End the run where nothing has come for a while: nobody waits for this track then."""
-        if now_ns - self.heard_ns > QUIET_NS + self.longest_ns:
+        if now_ns > self.rests_ns:
             self.end_run()
 
     def renew(self) -> None:

@@ -39,6 +39,7 @@ from tests.live.test_access import bearer
 from tests.live.test_meetings import AT, DELIVERIES, deliver, get, known
 from tests.live_audio.chunks import BOT, decode
 from tests.live_audio.house import Bot
+from tests.live_audio.tape import Tape
 from tests.support import running, settings_dict
 
 NAME, SAID = "Ada Lovelace", "the secret plan"
@@ -245,10 +246,11 @@ async def test_who_sees_no_names_asks_for_a_speaker_by_the_label_that_he_sees(tm
     heard: dict[str, bool] = {}
 
     async def hear(seat: Seat, speaker: str) -> None:
-        loud = False
-        async for part in Listening(seat, Wish(speaker=speaker), 30.0, NAMES).sounds():
-            loud = loud or (not isinstance(part, Gap) and bool(part.any()))
-        heard[speaker] = loud
+        tape = Tape()
+        async for part in Listening(seat, Wish(speaker=speaker), 30.0, NAMES).sounds(tape):
+            assert not isinstance(part, Gap)
+            tape.send(part)
+        heard[speaker] = bool(tape.sound.any())
 
     async with asyncio.TaskGroup() as tasks:
         follower = tasks.create_task(feeds.run())

@@ -1,37 +1,33 @@
 """Which bots' sound can be heard, and the newest records of those that somebody listens to.
 
 One reader follows the journal for all listeners, in the media lane only while there are any. What it reads of a bot is
-kept for a moment in that bot's feed. Each listener has a cursor of his own: one who keeps up reads the feed, one who
-does not reads the journal. Nothing is queued for anybody.
+kept for a moment in that bot's feed. Each listener has a cursor of his own: one who keeps up hears what is read in
+the very step that reads it, one who falls behind reads the feed and then the journal. Nothing is queued for anybody.
 """
 
 import asyncio
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from itertools import takewhile
 from typing import NamedTuple
 
 import structlog
 
-from receiver.delivery.decoding import decode_all, give_events
+from receiver.delivery.decoding import give_events
 from receiver.delivery.pace import Pace
 from receiver.delivery.worker import READ_BYTES
 from receiver.errors import NotFound, Overloaded
-from receiver.events import Event, StreamClosed, StreamOpened
+from receiver.events import StreamClosed, StreamOpened
 from receiver.journal.base import Journal
+from receiver.live.audio.feed import NAME, Feed
 from receiver.record import Decoded, Record
 
 log = structlog.get_logger()
-#: of one bot's newest records, in memory: a second or two; what an event takes beside its sound
-_FEED_BYTES, _EVENT_BYTES = 256 << 10, 1500
 _RETRY_S = 1.0
 #: see ``Feeds._wait``
 _GATHER_S = 0.02
 #: a journal that cannot be read keeps a listener for so long
 _CURRENT_S = 1.0
-_NAME = "live audio"
 
 
 class Live:
@@ -43,81 +39,6 @@ class Live:
         self.began_ns = began_ns
         self.open: set[str] = set()
         self.ended_s = 0.0
-
-
-class Feed:
-    """What one bot's listeners share: ``read`` behind a cursor, ``wait`` for more."""
-
-    def __init__(self, feeds: "Feeds", subject: str) -> None:
-        self.subject = subject
-        self.listeners = 0
-        #: what lies up to here is in the journal only
-        self.floor = feeds.cursor
-        self._feeds = feeds
-        self._records: deque[tuple[Record, int]] = deque()
-        self._bytes = 0
-        self._waiters: list[asyncio.Future[None]] = []
-
-    @property
-    def cursor(self) -> int:
-        """Up to where the journal was read."""
-        return self._feeds.cursor
-
-    @property
-    def known(self) -> bool:
-        """Whether it can be heard, or may come back."""
-        return self._feeds.is_known(self.subject)
-
-    async def read(self, after: int) -> tuple[Sequence[Record], int, bool]:
-        """Records of this bot's audio behind ``after``, the number up to which that is all, and whether the journal
-        has let go of some that were there."""
-        if after >= self.cursor:
-            return (), after, False
-        if after >= self.floor:
-            newest = takewhile(lambda kept: kept[0].seq > after, reversed(self._records))
-            return [record for record, _ in newest][::-1], self.cursor, False
-        found, upto = await self._feeds.journal.read(after, media=True, limit_bytes=READ_BYTES)
-        first = next((record for record in found if record.kind == "frames"), None)
-        lost = first is not None and first.prev > after
-        return [record for record in found if _is_of(record, self.subject)], upto, lost
-
-    def add(self, record: Record) -> None:
-        """The next record; the oldest go when there is no more room."""
-        sound = sum(len(event.media) for event in record.events or () if event.media is not None)
-        size = len(record.payload) + sound + _EVENT_BYTES * record.count
-        self._records.append((record, size))
-        self._bytes += size
-        while self._bytes > _FEED_BYTES:
-            oldest, size = self._records.popleft()
-            self._bytes -= size
-            self.floor = oldest.last_seq
-
-    async def events(self, records: Sequence[Record]) -> list[Event]:
-        """Their events, in order. What came from disk is decoded at the pace of all who catch up."""
-        if any(record.events is None for record in records):
-            await decode_all(records, self._feeds.decode, self._feeds.pace, _NAME)
-        return [event for record in records for event in record.events or ()]
-
-    async def wait(self, after: int, most_s: float) -> None:
-        """Return when there may be something behind ``after``, and after ``most_s`` in any case."""
-        if after < self.cursor:
-            return
-        loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[None] = loop.create_future()
-        self._waiters.append(waiter)
-        limit = loop.call_later(most_s, _release, waiter)
-        try:
-            await waiter
-        finally:
-            limit.cancel()
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
-
-    def wake(self) -> None:
-        """Tell those who wait that there is something."""
-        waiters, self._waiters = self._waiters, []
-        for waiter in waiters:
-            _release(waiter)
 
 
 class Seat(NamedTuple):
@@ -227,8 +148,8 @@ class Feeds:
 
     async def _step(self) -> None:
         media = bool(self._feeds)
-        records, upto = await self.journal.read(self.cursor, media=media, limit_bytes=READ_BYTES, reader=_NAME)
-        changed = set()
+        records, upto = await self.journal.read(self.cursor, media=media, limit_bytes=READ_BYTES, reader=NAME)
+        news: dict[Feed, list[Record]] = {}
         for record in records:
             if record.channel != "audio" or not record.subject:
                 continue
@@ -239,13 +160,13 @@ class Feeds:
             feed = self._feeds.get(record.subject)
             if feed is not None:
                 feed.add(record)
-                changed.add(feed)
+                news.setdefault(feed, []).append(record)
         if upto > self.cursor:
-            self.cursor = upto
+            before, self.cursor = self.cursor, upto
             self._stepped.set()
             self._stepped.clear()
-            for feed in changed:
-                feed.wake()
+            for feed, found in news.items():
+                feed.tell(found, before)
         else:
             await self._wait(media)
 
@@ -261,7 +182,7 @@ class Feeds:
 
     def _note(self, record: Record) -> None:
         """A stream was opened or closed."""
-        give_events(record, self.decode, _NAME)
+        give_events(record, self.decode, NAME)
         for event in record.events or ():
             data = event.data
             if isinstance(data, StreamOpened):
@@ -282,12 +203,3 @@ class Feeds:
         for subject in list(self.lives)[:16]:
             if not self.is_known(subject):
                 del self.lives[subject]
-
-
-def _release(waiter: "asyncio.Future[None]") -> None:
-    if not waiter.done():
-        waiter.set_result(None)
-
-
-def _is_of(record: Record, subject: str) -> bool:
-    return record.channel == "audio" and record.subject == subject

@@ -7,8 +7,9 @@ import msgspec
 import structlog
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from receiver.audio.encode import Cutter, encode, frame_bytes, silence, wav_header
+from receiver.audio.encode import frame_bytes, silence, wav_header
 from receiver.events import format_time
+from receiver.live.audio.lines import PlainLine, SocketLine
 from receiver.live.audio.listening import Gap, Listening
 from receiver.live.audio.query import Request
 
@@ -48,14 +49,16 @@ async def serve_plain(request: web.Request, asked: Request, listening: Listening
     whole = False
     try:
         await response.prepare(request)
-        if asked.form == "wav":
-            await response.write(wav_header(wish.rate_hz, wish.channels))
-        async for part in listening.sounds():
+        # also where there is no more: aiohttp may hold the head back until then
+        await response.write(wav_header(wish.rate_hz, wish.channels) if asked.form == "wav" else b"")
+        line = PlainLine(request, codec)
+        async for part in listening.sounds(line):
             if isinstance(part, Gap):
                 for start in range(0, part.frames, wish.rate_hz):
-                    await response.write(silence(codec, wish.channels, min(wish.rate_hz, part.frames - start)))
-            else:
-                await response.write(encode(codec, part))
+                    if not line.send_bytes(silence(codec, wish.channels, min(wish.rate_hz, part.frames - start))):
+                        await line.drain()
+            elif not line.send(part):
+                await line.drain()
         await response.write_eof()
         whole = True
     except ConnectionError:
@@ -75,7 +78,7 @@ async def serve_socket(
     code, reason = WSCloseCode.GOING_AWAY, b"server is shutting down"
     try:
         async with asyncio.TaskGroup() as tasks:
-            sender = tasks.create_task(_send(socket, asked, listening, zero_ns))
+            sender = tasks.create_task(_send(request, asked, listening, zero_ns, socket))
             reader = tasks.create_task(_read(socket, sender))
             await asyncio.wait((sender,))
             reader.cancel()
@@ -98,29 +101,30 @@ async def _read(socket: web.WebSocketResponse, sender: "asyncio.Task[None]") -> 
     sender.cancel()
 
 
-async def _send(socket: web.WebSocketResponse, asked: Request, listening: Listening, zero_ns: int) -> None:
+async def _send(
+    request: web.Request, asked: Request, listening: Listening, zero_ns: int, socket: web.WebSocketResponse
+) -> None:
     wish, codec = asked.wish, asked.codec
     start = Start(asked.subject, codec, wish.rate_hz, wish.channels, asked.frame_ms, 0, format_time(zero_ns))
     await socket.send_str(_encode(start).decode())
     block = frame_bytes(codec, wish.channels)
-    cutter = Cutter(asked.frames * block)
+    line = SocketLine(request, asked, socket, block)
 
     async def fill(most_frames: int) -> int:
         """Complete the message that waits, with silence; how many frames that took."""
-        missing = asked.frames - cutter.held_bytes // block if cutter.held_bytes else 0
+        missing = asked.frames - line.held_bytes // block if line.held_bytes else 0
         count = min(missing, most_frames)
-        for message in cutter.push(silence(codec, wish.channels, count)):
-            await socket.send_bytes(message)
+        if not line.send_bytes(silence(codec, wish.channels, count)):
+            await line.drain()
         return count
 
-    async for part in listening.sounds():
+    async for part in listening.sounds(line):
         if isinstance(part, Gap):
             filled = await fill(part.frames)
             left = part.frames - filled
             gap = Left(part.first_sample + filled, left, round(left * 1000 / wish.rate_hz, 3))
             await socket.send_str(_encode(gap).decode())
-        else:
-            for message in cutter.push(encode(codec, part)):
-                await socket.send_bytes(message)
+        elif not line.send(part):
+            await line.drain()
     await fill(asked.frames)
     await socket.send_str(_encode(Stop()).decode())
