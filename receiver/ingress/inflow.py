@@ -22,7 +22,8 @@ _STALL_S = 30.0
 
 
 class Flow:
-    """One socket. ``arrived`` for each read, ``wait`` and ``taken`` around the taking of each message."""
+    """One socket. ``arrived`` for each read, ``wait`` and ``taken`` around the taking of each message; in place of all
+    three ``taken_at_once``, where messages are taken while it is read."""
 
     def __init__(self, inflow: "Inflow", transport: asyncio.Transport, is_held_up: Callable[[], bool]) -> None:
         """``is_held_up``: whether somebody else has paused the reading, who will resume it as well."""
@@ -57,6 +58,13 @@ class Flow:
     def taken(self) -> None:
         """A message was taken whole, and what came before it."""
         self._waiting = False
+        self.bytes = 0
+        if self.asked:
+            self._inflow.release(self)
+            self.resume()
+
+    def taken_at_once(self) -> None:
+        """Messages were taken as they were read, and the next one is wanted."""
         self.bytes = 0
         if self.asked:
             self._inflow.release(self)

@@ -3,14 +3,17 @@
 aiohttp answers pings and closings by itself, and then throws away what it has not yet handed out when the peer is gone
 or when this side closes. So both are done here: reading goes on until the peer has answered, and a peer that cannot be
 answered any more is still read to the end of what it sent.
+
+While ``receive`` waits, frames are offered as they are read: to wake a task for each costs more than to take it.
 """
 
 import asyncio
 import struct
 from collections.abc import Awaitable, Callable
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web, web_ws
+from aiohttp._websocket.reader import WebSocketDataQueue
 
 from receiver.ingress.heartbeat import Heartbeat
 from receiver.ingress.inflow import Flow, Inflow
@@ -19,8 +22,36 @@ _NO_STATUS = 1005
 _CONTROL_HEAD_BYTES = 6
 #: codes below 3000 that a peer may tell (RFC 6455, 7.4.1); aiohttp also lets 1006 and 5000 to 65535 through
 _TOLD = frozenset(WSCloseCode) - {WSCloseCode.ABNORMAL_CLOSURE}
-#: aiohttp reads ahead of a socket that is not read from by twice as much, and has no setting for it
-vars(web_ws)["DEFAULT_CHUNK_SIZE"] = 64 << 10
+#: is offered a frame; whether it was taken. What was not is received
+Offered = Callable[[bytes], bool]
+
+
+_feed = WebSocketDataQueue.feed_data
+
+
+class _Queue(WebSocketDataQueue):
+    """aiohttp's; frames are offered first, while that is set and nothing lies before them."""
+
+    offered: Offered | None = None
+    #: whether one was taken since this was last looked at
+    taken = False
+    #: what taking one has met: the reader that calls this has no place for it
+    fault: Exception | None = None
+
+    def feed_data(self, data: Any, size: int) -> None:
+        offered = self.offered
+        if offered is not None and data[0] is WSMsgType.BINARY and not self._buffer:
+            try:
+                if offered(data[1]):
+                    self.taken = True
+                    return
+            except Exception as fault:
+                self.fault, self.offered = fault, None
+        _feed(self, data, size)
+
+
+#: aiohttp reads ahead of a socket that is not read from by twice as much, and has no setting for it nor for its queue
+vars(web_ws).update(DEFAULT_CHUNK_SIZE=64 << 10, WebSocketDataQueue=_Queue)
 
 
 class HasData(Protocol):
@@ -46,7 +77,8 @@ class Peer:
         )
         self._heartbeat_s = heartbeat_s
         self._heartbeat: Heartbeat | None = None
-        self._receiving = False
+        #: from ``accept`` on
+        self._queue: _Queue
         self._close_wait_s = close_wait_s
         self._transport: asyncio.Transport | None = None
         self._said: int | None = None
@@ -58,6 +90,7 @@ class Peer:
             await self._socket.prepare(request)
         except ValueError as problem:
             raise web.HTTPBadRequest(text="Sec-WebSocket-Key is not base64") from problem
+        self._queue = cast("_Queue", self._socket._reader)
         self._transport = transport = request.transport
         if transport is not None:
             inner = request.protocol
@@ -74,15 +107,13 @@ class Peer:
         if self._heartbeat is not None:
             self._heartbeat.stop()
 
-    async def receive(self) -> bytes | str | None:
-        """The next message; ``None`` when there will be no more."""
+    async def receive(self, offered: Offered) -> bytes | str | None:
+        """The next message that ``offered`` does not take; ``None`` when there will be no more."""
         flow = self._flow
         while True:
             if flow is not None:
                 flow.wait()
-            self._receiving = True
-            message = await self._socket.receive()
-            self._receiving = False
+            message = await self._next(self._queue, offered)
             kind = message.type
             if kind is WSMsgType.BINARY or kind is WSMsgType.TEXT:
                 if flow is not None:
@@ -97,6 +128,24 @@ class Peer:
             else:
                 await self._end(message)
                 return None
+
+    async def _next(self, queue: _Queue, offered: Offered) -> WSMessage:
+        lying = queue._buffer
+        while lying and lying[0][0].type is WSMsgType.BINARY:  # came while nobody waited
+            frame = cast("WSMessage", await queue.read())
+            if not offered(frame.data):
+                return frame
+            queue.taken = True
+        if queue.taken:
+            self._note_taken()
+        queue.offered = offered
+        try:
+            message = await self._socket.receive()
+        finally:
+            queue.offered = None
+        if queue.fault is not None:
+            raise queue.fault
+        return message
 
     async def send(self, text: bytes | str) -> bool:
         """Send a message; whether the socket was still there."""
@@ -118,11 +167,20 @@ class Peer:
     def _arrived(self, size: int) -> None:
         if self._heartbeat is not None:
             self._heartbeat.arrived()
-        if self._flow is not None:
+        if self._queue.taken:
+            self._note_taken()
+        elif self._flow is not None:
             self._flow.arrived(size)
 
+    def _note_taken(self) -> None:
+        self._queue.taken = False
+        if self._flow is not None:
+            self._flow.taken_at_once()
+
     def _waits_for_peer(self) -> bool:
-        return self._receiving and self._said is None and self._flow is not None and not self._flow.paused
+        if self._flow is None or self._said is not None:
+            return False
+        return self._queue.offered is not None and not self._flow.paused
 
     async def _end(self, message: WSMessage) -> None:
         if self._cut_off is not None:

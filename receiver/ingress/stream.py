@@ -37,6 +37,7 @@ class Rim(msgspec.Struct, frozen=True):
 
 class Stream:
     """``take`` each message in turn, ``finish`` once. ``failed`` is set when the journal could not take something.
+    A frame may be offered to ``take_at_once`` before.
 
     It is opened in the journal with the message that tells its channel and, where the URL named none, its bot. Text
     messages are records of their own, frames are gathered into rows; all of them keep their order.
@@ -49,6 +50,7 @@ class Stream:
         self.messages = 0
         self.bytes = 0
         self._rim = rim
+        self._journal, self._shedding = rim.intake.journal, rim.intake.shedding
         self._since_s = time.monotonic()
         self._note = note
         self._book = book
@@ -69,7 +71,7 @@ class Stream:
         unknown = self._key is None or not self._note.subject
         if unknown:
             self.session.learn(message)
-        if self._rim.intake.shedding.kinds and self._is_shed(message):
+        if self._shedding.kinds and self._is_shed(message):
             return
         self.messages += 1
         if unknown:
@@ -79,21 +81,31 @@ class Stream:
             return
         if not self._frames or self._opening is not None:
             await self._begin_row()
-        size = len(message)
-        self.bytes += size
-        self._book.bytes += size
         try:
             decoded = decode_safely(self.session.receive, message, now_ns)
         except Malformed as problem:
             await self._refuse_frame(message, now_ns, problem)
             return
+        self._keep(message, now_ns, decoded.events)
+
+    def take_at_once(self, frame: bytes) -> bool:
+        """Journal a frame of a stream that is open in the journal, where nothing has to be waited for and nothing
+        speaks against it. False: nothing was done, it is for ``take``."""
+        if self._key is None or not self._note.subject or self._opening is not None or self._shedding.kinds:
+            return False
         if not self._frames:
-            self._rim.media.note(self)
-        self._frames.append((now_ns, message))
-        self._frame_events += decoded.events
-        self._frames_bytes += size
-        if self._frames_bytes >= self._rim.media.row_bytes:
-            self.seal()
+            if not self._journal.has_room(MEDIA):
+                return False
+            self._frames_state = self.session.snapshot()
+        now_ns = time.time_ns()
+        try:
+            decoded = self.session.receive(frame, now_ns)
+        except Exception:  # whatever it is: it happens again to `take`, which has an answer to it
+            return False
+        self.messages += 1
+        self._book.received += 1
+        self._keep(frame, now_ns, decoded.events)
+        return True
 
     async def finish(self, code: int, *, clean: bool) -> None:
         """The socket is gone: journal what is held, then the closing with all that a continuation needs to know."""
@@ -129,18 +141,30 @@ class Stream:
         record.events = events
         self._frames, self._frame_events, self._frames_bytes = [], [], 0
         self._rim.media.forget(self)
-        self._rim.intake.journal.put(record, partial(self._sealed, len(frames), len(events)), MEDIA)
+        self._journal.put(record, partial(self._sealed, len(frames), len(events)), MEDIA)
 
     # ---- parts
+
+    def _keep(self, frame: bytes, now_ns: int, events: list[Event]) -> None:
+        size, media = len(frame), self._rim.media
+        self.bytes += size
+        self._book.bytes += size
+        if not self._frames:
+            media.note(self)
+        self._frames.append((now_ns, frame))
+        self._frame_events += events
+        self._frames_bytes += size
+        if self._frames_bytes >= media.row_bytes:
+            self.seal()
 
     def _is_shed(self, message: bytes | str) -> bool:
         """Whether the disk has no space for it: then the socket goes, before it leaves a trace in the journal."""
         weight = self._weight(message)
         try:
-            self._rim.intake.shedding.require(weight)
+            self._shedding.require(weight)
         except Shed as problem:
             self._book.failed += 1
-            self._rim.intake.shedding.failed(problem, weight)
+            self._shedding.failed(problem, weight)
             self.failed.set()
             return True
         return False
@@ -154,10 +178,12 @@ class Stream:
             await asyncio.wait((self._opening,))
             self._opening = None
         if not self._frames:  # asked before each row: a socket is ahead of a journal that is behind by one row at most
-            await self._rim.intake.journal.room(MEDIA)
+            await self._journal.room(MEDIA)
             self._frames_state = self.session.snapshot()
 
     async def _refuse_frame(self, message: bytes, now_ns: int, problem: Malformed) -> None:
+        self.bytes += len(message)
+        self._book.bytes += len(message)
         state = (b"" if self._frames else self._frames_state) or self.session.snapshot()
         self.seal()  # what comes next has a snapshot of its own, whatever this one has left behind in the session
         await self._quarantine("binary", message, now_ns, state, problem)
@@ -180,12 +206,12 @@ class Stream:
             self._rim.intake.count_failed(problem, decoded, self._book)
             self.failed.set()
             return
-        await self._rim.intake.journal.room(EVENTS)
+        await self._journal.room(EVENTS)
 
     def _sealed(self, frames: int, events: int, problem: JournalUnavailable | None) -> None:
         """What became of a row; if it is not on disk the socket must go, since its peer will not send it again."""
         if problem is not None:
-            self._rim.intake.shedding.failed(problem, "media", frames)
+            self._shedding.failed(problem, "media", frames)
             self._book.failed += frames
             self.failed.set()
             return
@@ -259,14 +285,14 @@ class Stream:
 
     def _submit_fact(self, kind: Kind, payload: bytes, state: bytes) -> "asyncio.Future[None]":
         record = self._record(kind, payload, time.time_ns(), state)
-        future = self._rim.intake.journal.submit(record, EVENTS)
+        future = self._journal.submit(record, EVENTS)
         future.add_done_callback(self._fact_ended)
         return future
 
     def _fact_ended(self, ended: "asyncio.Future[None]") -> None:
         problem = None if ended.cancelled() else ended.exception()
         if ended.cancelled() or problem is not None:
-            self._rim.intake.shedding.failed(problem, "callback", 0)
+            self._shedding.failed(problem, "callback", 0)
             self.failed.set()
 
     def _record(self, kind: Kind, payload: bytes, received_ns: int, state: bytes) -> Record:

@@ -17,12 +17,12 @@ import msgspec
 import structlog
 
 from receiver.errors import DiskFull, JournalUnavailable
-from receiver.journal.base import Ended
+from receiver.journal.base import MEDIA, Ended
 from receiver.journal.chain import linked
 from receiver.journal.recent import Recent
 from receiver.journal.retention import TrimmedShelf
 from receiver.journal.room import Room
-from receiver.journal.segment import SUFFIX, Segment, is_damage, is_full
+from receiver.journal.segment import LARGE_PAGES, SMALL_PAGES, SUFFIX, Segment, is_damage, is_full
 from receiver.journal.syncer import Syncer
 from receiver.journal.tail import Tail, memory_bytes
 from receiver.record import Record
@@ -259,7 +259,7 @@ class Lane(TrimmedShelf):
 
     def _roll(self, first_seq: int) -> Segment:
         path = self._folder / f"{first_seq:020d}{SUFFIX}"
-        segment = Segment(path)
+        segment = Segment(path, LARGE_PAGES if self.name == MEDIA else SMALL_PAGES)
         with self._lock:
             old, self._segment = self._segment, segment
             self._paths.append(path)

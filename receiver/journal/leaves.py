@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 
 from receiver.journal.reader import head_record, whole_record
 from receiver.journal.row import Row
-from receiver.journal.salvage import PAGE_BYTES, frames_of
+from receiver.journal.salvage import frames_of, page_bytes_of
 from receiver.journal.segment import file_bytes
 from receiver.record import Record
 
@@ -25,10 +25,6 @@ _HEAD_BYTES, _INNER_HEAD_BYTES = 8, 12
 _RIGHT_AT = 8
 #: the page where the table begins; files of a few gigabytes have three levels
 _ROOT, _MOST_DEEP = 2, 8
-#: of a row that spills over: most and least bytes that stay in its leaf, and how many go into each further page
-_MOST_LOCAL = PAGE_BYTES - 35
-_LEAST_LOCAL = (PAGE_BYTES - 12) * 32 // 255 - 23
-_SPILL_BYTES = PAGE_BYTES - 4
 _MOST_ROW_BYTES = 64 << 20
 #: of columns that are neither text nor bytes, by kind
 _SIZES = (0, 1, 2, 3, 4, 6, 8, 8, 0, 0, 0, 0)
@@ -56,8 +52,9 @@ class Leaves:
         self._stack = ExitStack()
         self._file, size = self._open(path)
         self._log, _ = self._open(path.with_name(path.name + "-wal"))
-        self._count = size // PAGE_BYTES
-        self._logged = frames_of(self._log.read())
+        self._page_bytes = page_bytes_of(path)
+        self._count = size // self._page_bytes
+        self._logged = frames_of(self._log.read(), self._page_bytes)
 
     def _open(self, path: Path) -> tuple[BinaryIO, int]:
         file = self._stack.enter_context((path if path.exists() else Path(os.devnull)).open("rb"))
@@ -72,7 +69,7 @@ class Leaves:
         found: dict[int, Cell] = {}
         for number in sorted({*range(1, self._count + 1), *self._logged}):
             page = self._page(number)
-            for offset in _pointers(page):
+            for offset in _pointers(page, self._page_bytes):
                 row = self._row(page, offset, whole=False)
                 if row is not None and head_record(row) is not None:
                     found[row[0]] = Cell(row[0], number, offset)
@@ -87,7 +84,11 @@ class Leaves:
             for depth in range(_MOST_DEEP):
                 page = self._page(number)
                 if page[0] != _INNER:
-                    rows = [row for offset in _pointers(page) if (row := self._row(page, offset, whole=False))]
+                    rows = [
+                        row
+                        for offset in _pointers(page, self._page_bytes)
+                        if (row := self._row(page, offset, whole=False))
+                    ]
                     seqs = [row[0] for row in rows if head_record(row) is not None]
                     return max(seqs) if seqs and min(seqs) > passed and depth == max(depths) else 0
                 left, key = _left_of(page)
@@ -114,18 +115,18 @@ class Leaves:
     def _page(self, number: int) -> bytes:
         at = self._logged.get(number)
         if at is not None:
-            return os.pread(self._log.fileno(), PAGE_BYTES, at)
-        return os.pread(self._file.fileno(), PAGE_BYTES, (number - 1) * PAGE_BYTES)
+            return os.pread(self._log.fileno(), self._page_bytes, at)
+        return os.pread(self._file.fileno(), self._page_bytes, (number - 1) * self._page_bytes)
 
     def _row(self, page: bytes, at: int, *, whole: bool) -> Row | None:
         try:
             size, at = _varint(page, at)
             seq, at = _varint(page, at)
-            local = _local_bytes(size)
+            local = _local_bytes(size, self._page_bytes)
             body = page[at : at + local]
             if local < size <= _MOST_ROW_BYTES and at + local + _LONG.size <= len(page):
                 (spill,) = _LONG.unpack_from(page, at + local)
-                body += self._spilt(spill, (size if whole else PAGE_BYTES) - local)
+                body += self._spilt(spill, (size if whole else self._page_bytes) - local)
             return _columns(seq, body)
         except (IndexError, struct.error):
             return None
@@ -134,11 +135,11 @@ class Leaves:
         parts: list[bytes] = []
         while number and most_bytes > 0:
             page = self._page(number)
-            if len(page) < PAGE_BYTES:
+            if len(page) < self._page_bytes:
                 break
             (number,) = _LONG.unpack_from(page)
             parts.append(page[4 : 4 + most_bytes])
-            most_bytes -= _SPILL_BYTES
+            most_bytes -= len(page) - 4
         return b"".join(parts)
 
 
@@ -185,22 +186,24 @@ def _left_of(page: bytes) -> tuple[int, int]:
     return _LONG.unpack_from(page, at)[0], _varint(page, at + _LONG.size)[0]
 
 
-def _pointers(page: bytes) -> Iterator[int]:
+def _pointers(page: bytes, page_bytes: int) -> Iterator[int]:
     """Offsets where cells of a leaf may stand, also where the page's own count is wrong."""
-    if len(page) < PAGE_BYTES or page[0] != _LEAF:
+    if len(page) < page_bytes or page[0] != _LEAF:
         return
     end = max(_HEAD_BYTES + 2 * _SHORT.unpack_from(page, 3)[0], _SHORT.unpack_from(page, 5)[0])
-    for at in range(_HEAD_BYTES, min(end, PAGE_BYTES) - 1, 2):
-        offset = _SHORT.unpack_from(page, at)[0] % PAGE_BYTES  # as SQLite takes it
+    for at in range(_HEAD_BYTES, min(end, page_bytes) - 1, 2):
+        offset = _SHORT.unpack_from(page, at)[0] % page_bytes  # as SQLite takes it
         if offset > at:
             yield offset
 
 
-def _local_bytes(size: int) -> int:
-    if size <= _MOST_LOCAL:
+def _local_bytes(size: int, page_bytes: int) -> int:
+    """How much of a row stays in its leaf; of one that spills over, the rest goes into further pages."""
+    most, least = page_bytes - 35, (page_bytes - 12) * 32 // 255 - 23
+    if size <= most:
         return size
-    local = _LEAST_LOCAL + (size - _LEAST_LOCAL) % _SPILL_BYTES
-    return local if local <= _MOST_LOCAL else _LEAST_LOCAL
+    local = least + (size - least) % (page_bytes - 4)
+    return local if local <= most else least
 
 
 def _columns(seq: int, body: bytes) -> Row | None:

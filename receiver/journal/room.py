@@ -5,7 +5,7 @@ import contextlib
 from collections import deque
 
 #: the memory that somebody who waited for room is taken to fill, before anything is known of it; how fast larger rows
-#: are forgotten; and how soon the next who wait are looked at
+#: are forgotten; and how long who was let in has to bring something
 _SHARE_BYTES, _KEEP = 256 << 10, 0.98
 _AGAIN_S = 0.02
 
@@ -19,6 +19,8 @@ class Room:
         self._most_bytes = most_bytes
         #: about the largest of the last rows: what the next one may be
         self._share_bytes = float(_SHARE_BYTES)
+        #: how many were let in and have brought nothing yet
+        self._awaited = 0
         #: in order of arrival
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._again: asyncio.TimerHandle | None = None
@@ -33,6 +35,8 @@ class Room:
         """Something comes in."""
         self.bytes += size_bytes
         self._share_bytes = max(size_bytes, self._share_bytes * _KEEP)
+        if self._awaited:
+            self._awaited -= 1
 
     async def wait(self) -> None:
         """Return when less than ``most_bytes`` are in there, in order of asking."""
@@ -47,20 +51,24 @@ class Room:
                 raise
 
     def admit(self) -> None:
-        """There may be more room now."""
-        if self._again is None:
-            self._admit()
-
-    def _admit(self) -> None:
-        """Wake as many as there is room for: all at once would be beyond it by as many rows as they are. Those that
-        turn out to have nothing to write hold nobody up, for the next are woken a moment later."""
-        self._again = None
-        left = self._most_bytes - self.bytes
-        room = max(1, int(left / self._share_bytes)) if left >= 0 else 0
+        """There may be more room now. Wake as many as there is room for: all at once would be beyond it by as many
+        rows as they are. Those that turn out to have nothing to write hold nobody up for longer than a moment."""
+        if not self._waiting:
+            return
+        left = self._most_bytes - self.bytes - self._awaited * self._share_bytes
+        room = int(left / self._share_bytes) if left >= 0 else 0
+        if left >= 0 and not self._awaited:
+            room = max(1, room)
         while self._waiting and room > 0:
             waiter = self._waiting.popleft()
             if not waiter.done():
                 waiter.set_result(None)
+                self._awaited += 1
                 room -= 1
-        if self._waiting:
-            self._again = self._loop.call_later(_AGAIN_S, self._admit)
+        if self._waiting and self._again is None:
+            self._again = self._loop.call_later(_AGAIN_S, self._look_again)
+
+    def _look_again(self) -> None:
+        self._again = None
+        self._awaited = 0
+        self.admit()

@@ -14,12 +14,15 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from receiver.journal.segment import SCHEMA, is_damage
+from receiver.journal.segment import PAGE_SIZES, SCHEMA, is_damage
 
 _MAGIC = b"SQLite format 3\x00"
 _WAL_HEADER_BYTES = 32
 _FRAME = struct.Struct(">IIII8x")  # page, size of the database in pages at a commit (else 0), two salts, checksum
-PAGE_BYTES = 4096
+#: where it stands in the header of a database and in that of a log
+_PAGE_BYTES_IN_FILE, _PAGE_BYTES_IN_LOG = struct.Struct(">16xH"), struct.Struct(">8xI")
+#: what the root of a table begins with; ours is the second page
+_TREE = (5, 13)
 #: in the wal-index header, which both of its copies begin with: frames that recovery found valid, native byte order
 _MX_FRAME_OFFSET = 16
 #: in the header of a database
@@ -44,7 +47,7 @@ def mend(path: Path, aside: Path) -> bool:
     if not lost:
         return False
     os.link(wal, aside.with_name(aside.name + "-wal"))
-    _replace(path, aside, _folded(path.read_bytes(), raw, lost))
+    _replace(path, aside, _folded(path.read_bytes(), raw, lost, page_bytes_of(path)))
     wal.unlink()
     path.with_name(path.name + "-shm").unlink(missing_ok=True)
     return True
@@ -62,16 +65,37 @@ def restore_first_page(path: Path, aside: Path) -> bool:
     """
     raw = path.read_bytes()
     wal = path.with_name(path.name + "-wal")
-    if len(raw) < 2 * PAGE_BYTES or (wal.exists() and wal.stat().st_size):
+    size = page_bytes_of(path)
+    if len(raw) < 2 * size or (wal.exists() and wal.stat().st_size):
         return False
     db = sqlite3.connect(":memory:")
-    db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+    db.execute(f"PRAGMA page_size = {size}")
     db.execute(SCHEMA)
-    first = bytearray(db.serialize()[:PAGE_BYTES])
+    first = bytearray(db.serialize()[:size])
     db.close()
-    struct.pack_into(">I", first, _PAGE_COUNT_OFFSET, len(raw) // PAGE_BYTES)
-    _replace(path, aside, bytes(first) + raw[PAGE_BYTES:])
+    struct.pack_into(">I", first, _PAGE_COUNT_OFFSET, len(raw) // size)
+    _replace(path, aside, bytes(first) + raw[size:])
     return True
+
+
+def page_bytes_of(path: Path) -> int:
+    """How large the pages of a segment and its log are, also where one of their headers is damaged. A part that is not
+    there tells nothing. Raises ``OSError``."""
+    file, log = _begin(path), _begin(path.with_name(path.name + "-wal"))
+    forms = (_PAGE_BYTES_IN_FILE, file), (_PAGE_BYTES_IN_LOG, log)
+    told = [form.unpack_from(part)[0] for form, part in forms if part]
+    rooted = [size for size in PAGE_SIZES if file[size : size + 1] and file[size] in _TREE]
+    return next((size for size in (*told, *rooted) if size in PAGE_SIZES), PAGE_SIZES[0])
+
+
+def _begin(path: Path) -> bytes:
+    """The first bytes of a file; none where that is shorter than any header."""
+    try:
+        with open(path, "rb") as file:
+            begin = file.read(PAGE_SIZES[-1] + 1)
+    except FileNotFoundError:
+        return b""
+    return begin if len(begin) >= _WAL_HEADER_BYTES else b""
 
 
 def _replace(path: Path, aside: Path, content: bytes) -> None:
@@ -89,24 +113,24 @@ def _lost_frames(path: Path, wal: Path) -> tuple[bytes, list[_Frame]]:
     if not wal.exists() or wal.stat().st_size <= _WAL_HEADER_BYTES:
         return b"", []
     raw = wal.read_bytes()
-    numbered = _frames(raw)
+    numbered = _frames(raw, page_bytes_of(path))
     last = max((index for index, frame in numbered if frame.pages_after_commit), default=0)
     if last == 0 or last <= _valid_frames(path):
         return raw, []
     return raw, [frame for index, frame in numbered if index <= last]
 
 
-def frames_of(log: bytes) -> dict[int, int]:
+def frames_of(log: bytes, page_bytes: int) -> dict[int, int]:
     """Where in a log the newest content of each page stands, up to the last commit, whatever the checksums say."""
-    numbered = _frames(log)
+    numbered = _frames(log, page_bytes)
     last = max((index for index, frame in numbered if frame.pages_after_commit), default=0)
     return {frame.page: frame.offset for index, frame in numbered if index <= last}
 
 
-def _frames(raw: bytes) -> list[tuple[int, _Frame]]:
+def _frames(raw: bytes, page_bytes: int) -> list[tuple[int, _Frame]]:
     """``(number from 1, frame)`` of every whole frame of the log's present generation, whatever its checksum."""
     found: list[tuple[int, tuple[int, int], _Frame]] = []
-    step = _FRAME.size + PAGE_BYTES
+    step = _FRAME.size + page_bytes
     for index, offset in enumerate(range(_WAL_HEADER_BYTES, len(raw) - step + 1, step), 1):
         page, pages, *salts = _FRAME.unpack_from(raw, offset)
         found.append((index, (salts[0], salts[1]), _Frame(page, pages, offset + _FRAME.size)))
@@ -141,14 +165,14 @@ def _valid_frames(path: Path) -> int:
     return int.from_bytes(index[_MX_FRAME_OFFSET : _MX_FRAME_OFFSET + 4], sys.byteorder)
 
 
-def _folded(database: bytes, log: bytes, frames: list[_Frame]) -> bytes:
+def _folded(database: bytes, log: bytes, frames: list[_Frame], page_bytes: int) -> bytes:
     """The database with the pages of the log in place."""
-    most = len(database) // PAGE_BYTES + len(frames) + 1
+    most = len(database) // page_bytes + len(frames) + 1
     folded = bytearray(database)
     for frame in frames:
         if frame.page > most:  # a flipped bit in the number itself
             continue
-        start = (frame.page - 1) * PAGE_BYTES
-        folded.extend(bytes(max(0, start + PAGE_BYTES - len(folded))))
-        folded[start : start + PAGE_BYTES] = log[frame.offset : frame.offset + PAGE_BYTES]
+        start = (frame.page - 1) * page_bytes
+        folded.extend(bytes(max(0, start + page_bytes - len(folded))))
+        folded[start : start + page_bytes] = log[frame.offset : frame.offset + page_bytes]
     return bytes(folded)

@@ -8,7 +8,8 @@ import errno
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 from receiver.journal.row import Row, encode_row
@@ -18,9 +19,12 @@ SCHEMA = (
     "CREATE TABLE IF NOT EXISTS record"
     "(seq INTEGER PRIMARY KEY, key BLOB NOT NULL, meta BLOB NOT NULL, payload BLOB NOT NULL)"
 )
-#: rows of one statement: SQLite lets go of the interpreter once for each, and to get it back takes a switch interval
-_SIZES = (64, 16, 4, 1)
-_INSERTS = {size: "INSERT INTO record VALUES " + ", ".join(["(?, ?, ?, ?)"] * size) for size in _SIZES}  # noqa: S608
+#: rows of one statement, and their bytes where it is more than one: SQLite lets go of the interpreter once for each
+#: statement, and to get it back takes a switch interval; but each that is kept for the next time keeps what it wrote
+_MOST_ROWS, _MOST_BYTES = 32, 64 << 10
+#: bytes of a page: of rows that a small one holds some of, and of those that would leave half of it empty. Fewer are
+#: written faster, and what one of them loses to damage is more
+PAGE_SIZES = SMALL_PAGES, LARGE_PAGES = 4096, 16384
 #: KiB of pages in memory: rows go to the end and are not looked at again
 _CACHE = "PRAGMA cache_size = -256"
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_TOOBIG)
@@ -36,7 +40,8 @@ SUFFIX = ".db"
 class Segment:
     """A file open for writing. One thread at a time, but for ``sync``; errors are ``sqlite3.Error`` or ``OSError``."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, page_bytes: int = SMALL_PAGES) -> None:
+        """``page_bytes``: one of ``PAGE_SIZES``, for a new file."""
         self.path = path
         self._wal = path.with_name(path.name + "-wal")
         self.written_bytes = self._folded_bytes = file_bytes(path)
@@ -46,6 +51,7 @@ class Segment:
         fresh = not path.exists()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         try:
+            self._db.execute(f"PRAGMA page_size = {page_bytes}")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA wal_autocheckpoint = 0")
             self._db.execute(_CACHE)
@@ -66,10 +72,15 @@ class Segment:
             self._db.execute(f"PRAGMA synchronous = {wanted}")
             self._synchronous = wanted
         rows = [encode_row(record) for record in records]
-        self._db.execute("BEGIN IMMEDIATE")
+        inserts = [(_insert(len(piece)), [column for row in piece for column in row]) for piece in _pieces(rows)]
         try:
-            self._insert(rows)
-            self._db.execute("COMMIT")
+            if len(inserts) == 1:
+                self._db.execute(*inserts[0])  # by itself a transaction
+            else:
+                self._db.execute("BEGIN IMMEDIATE")
+                for statement, columns in inserts:
+                    self._db.execute(statement, columns)
+                self._db.execute("COMMIT")
         except BaseException:
             self._rollback()
             raise
@@ -84,13 +95,6 @@ class Segment:
         with self._syncing:
             if self._log is not None:
                 os.fdatasync(self._log)
-
-    def _insert(self, rows: list[Row]) -> None:
-        start = 0
-        for size in _SIZES:
-            while len(rows) - start >= size:
-                self._db.execute(_INSERTS[size], [column for row in rows[start : start + size] for column in row])
-                start += size
 
     def probe(self) -> None:
         """Commit and sync a page that means nothing: raises what a record would meet now."""
@@ -125,6 +129,25 @@ class Segment:
                 self._db.execute("ROLLBACK")
         except sqlite3.Error:  # the next BEGIN says what is wrong
             return
+
+
+def _pieces(rows: list[Row]) -> Iterator[list[Row]]:
+    """What goes into one statement each."""
+    piece: list[Row] = []
+    size = 0
+    for row in rows:
+        more = len(row[2]) + len(row[3])
+        if piece and (len(piece) == _MOST_ROWS or size + more > _MOST_BYTES):
+            yield piece
+            piece, size = [], 0
+        piece.append(row)
+        size += more
+    yield piece
+
+
+@cache
+def _insert(rows: int) -> str:
+    return "INSERT INTO record VALUES " + ", ".join(["(?, ?, ?, ?)"] * rows)  # noqa: S608
 
 
 def _room_to_fold(path: Path) -> bool:

@@ -75,7 +75,7 @@ class Session(Protocol):
         """Events of one message. Raises ``Malformed``; the session stays usable."""
 
     def replies(self) -> list[bytes | str]:
-        """Messages to send to the peer now; each is handed out once."""
+        """Messages to send to the peer now; each is handed out once. Only a text asks for any, no frame does."""
 
     def close_expected(self) -> bool:
         """Whether the peer has said that it is done."""

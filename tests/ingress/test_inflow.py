@@ -123,6 +123,21 @@ async def test_control_frames_within_a_message_do_not_hide_it() -> None:
     assert quiet.bytes == 0
 
 
+async def test_messages_that_are_taken_as_they_are_read_give_back_their_share() -> None:
+    """And one that was held up for a share is read on."""
+    inflow = Inflow(2 * MIB, MIB)
+    made = flows(inflow, 3)
+    for flow, wire in made:
+        feed(flow, wire, 900 * KIB)
+    assert [wire.reading for _, wire in made] == [True, True, False] and inflow.held_bytes > 0
+    for flow, wire in made:
+        flow.taken_at_once()
+        assert flow.bytes == flow.share_bytes == 0 and wire.reading
+    assert inflow.held_bytes == 0
+    feed(*made[0], 900 * KIB)
+    assert made[0][0].bytes == 900 * KIB
+
+
 def test_the_ceiling_has_room_for_the_largest_message() -> None:
     """One that could never pass is a mistake in the config."""
     with pytest.raises(ConfigError, match=r"server\.max_inflight_message_bytes: found .* allowed at least twice"):

@@ -32,27 +32,29 @@ async def test_they_are_those_of_sqlite(tmp_path: Path) -> None:
         assert rows_in(path) == rows_of(path) != []
 
 
-@pytest.mark.parametrize("size", [1, 300, 3900, 4000, 4050, 4100, 8000, 8192, 100_000])
-async def test_every_size_of_a_payload(tmp_path: Path, size: int) -> None:
-    """Around the borders at which a row spills."""
+@pytest.mark.parametrize("lane", [EVENTS, MEDIA])
+@pytest.mark.parametrize("size", [1, 300, 3900, 4000, 4050, 4100, 8000, 8192, 16_200, 16_290, 16_384, 32_700, 100_000])
+async def test_every_size_of_a_payload(tmp_path: Path, size: int, lane: str) -> None:
+    """Around the borders at which a row spills, in small pages and in large ones."""
     journal = SqliteJournal(tmp_path, limits(segment_bytes=10_000_000), FIRST - 1)
     for more in range(60):
         one = record(1)
         one.payload, one.events = bytes([more]) * (size + more), None
-        await journal.submit(one)
+        await journal.submit(one, lane)
     await journal.close()
-    (path,) = files(tmp_path)
+    (path,) = files(tmp_path, lane)
     assert rows_in(path) == rows_of(path)
 
 
-async def test_in_the_log_of_a_killed_server(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lane", [EVENTS, MEDIA])
+async def test_in_the_log_of_a_killed_server(tmp_path: Path, lane: str) -> None:
     """Pages that were never folded into the file."""
     journal = SqliteJournal(tmp_path / "live", limits(segment_bytes=10_000_000), FIRST - 1)
     for number in range(50):
-        await journal.submit(record(number))
+        await journal.submit(record(number), lane)
     shutil.copytree(tmp_path / "live", tmp_path / "killed")
     await journal.close()
-    (path,) = files(tmp_path / "killed")
+    (path,) = files(tmp_path / "killed", lane)
     found = rows_in(path)
     assert len(found) == 50 and found == rows_of(path)
 

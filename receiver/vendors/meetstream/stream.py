@@ -60,7 +60,7 @@ class MeetStreamSession:
         self._replies: list[bytes | str] = []
         self._ended = False
         # Frames mostly begin as the one before: the lengths stand in there, so the samples begin at the same place.
-        self._head = b""
+        self._head, self._head_bytes = b"", 0
         self._speaker: Person | None = None
         self._typed: dict[str, Callable[[dict[str, Any], bytes, int], Decoded]] = {
             "ready": self._ready,
@@ -103,14 +103,14 @@ class MeetStreamSession:
         if isinstance(message, str):
             return self._text(_encoded(message), now_ns)
         if self._head and self.channel == "audio" and message.startswith(self._head):
-            return self._audio_chunk(message, memoryview(message)[len(self._head) :], self._speaker, now_ns)
+            return self._audio_chunk(message, memoryview(message)[self._head_bytes :], self._speaker, now_ns)
         self.learn(message)
         if not message:
             raise FrameTruncated("the message is empty", 0)
         if self.channel == "video" or (self.channel != "audio" and is_mp4_piece(message)):
             return self._video_chunk(message, now_ns)
         offset = pcm_offset(message)
-        self._head, self._speaker = message[:offset], speaker_of(message)
+        self._head, self._head_bytes, self._speaker = message[:offset], offset, speaker_of(message)
         return self._audio_chunk(message, memoryview(message)[offset:], self._speaker, now_ns)
 
     def replies(self) -> list[bytes | str]:
@@ -191,12 +191,15 @@ class MeetStreamSession:
 
     def _audio_chunk(self, raw: bytes, pcm: memoryview, speaker: Person | None, now_ns: int) -> Decoded:
         state = self._state
-        samples = len(pcm) // SAMPLE_BYTES
-        gap_ns = 0
+        samples, odd_bytes = divmod(len(pcm), SAMPLE_BYTES)
+        if odd_bytes:
+            pcm = pcm[:-odd_bytes]
+        gap_ms = None
         if state.resumes:
             gap_ns = max(0, now_ns - state.arrival_ns - samples * _NS_PER_S // RATE_HZ)
             state.samples += gap_ns * RATE_HZ // _NS_PER_S
             state.resumes = False
+            gap_ms = round(gap_ns / 1e6, 3) or None
         data = AudioChunk(
             codec="pcm_s16le",
             rate_hz=RATE_HZ,
@@ -205,17 +208,18 @@ class MeetStreamSession:
             track="mixed",
             first_sample=state.samples,
             samples=samples,
-            gap_ms=round(gap_ns / 1e6, 3) or None,
+            gap_ms=gap_ms,
         )
         state.samples += samples
         state.arrival_ns = now_ns
-        return self._media("audio.chunk", data, pcm[: samples * SAMPLE_BYTES], raw, now_ns)
+        return self._media("audio.chunk", data, pcm, raw, now_ns)
 
     def _media(
         self, type_: str, data: AudioChunk | VideoChunk, media: bytes | memoryview, raw: bytes, now_ns: int
     ) -> Decoded:
+        self._state.numbered = number = self._state.numbered + 1
         event = Event(
-            id=self._next_id(),
+            id=f"{self._prefix}/{number}",
             source=self._source,
             type=type_,
             time_ns=now_ns,
@@ -226,7 +230,7 @@ class MeetStreamSession:
             media_type=_MEDIA_TYPES[type_],
             raw=raw,
         )
-        return self._counted(Decoded([event]))
+        return Decoded([event])
 
 
 def session(record: Record) -> MeetStreamSession:

@@ -1,0 +1,218 @@
+"""Frames that are taken as they are read, without a task that is woken for each: the same as all others, in order."""
+
+import asyncio
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from aiohttp import WSMessage, WSMsgType
+from websockets.exceptions import ConnectionClosed
+
+from receiver.app import Receiver
+from receiver.ingress.peer import _Queue
+from receiver.ingress.stream import Stream
+from receiver.journal.base import MEDIA
+from tests.ingress.sockets import ACK, book_of, dialled, of_type, raw_socket, ready, received, samples_of, sound
+from tests.ingress.test_wire_frames import BINARY, CLOSE, PING, TEXT
+from tests.ingress.test_wire_frames import frame as wired
+from tests.support import drained, running, until
+from tests.vendors.meetstream_wire import frame
+
+AUDIO = "/meetstream/default/bot-1/audio"
+#: no kind of frame that is defined
+BROKEN = b"\x07what"
+
+
+class Taker:
+    """Is offered frames; takes them while it ``takes``."""
+
+    def __init__(self) -> None:
+        self.frames: list[bytes] = []
+        self.takes = True
+
+    def __call__(self, frame: bytes) -> bool:
+        if self.takes:
+            self.frames.append(frame)
+        return self.takes
+
+
+def queue_for(taker: Any) -> _Queue:
+    protocol = SimpleNamespace(_reading_paused=False)
+    queue = _Queue(cast(Any, protocol), 1 << 16, loop=asyncio.get_running_loop())
+    queue.offered = taker
+    return queue
+
+
+def feed(queue: _Queue, kind: WSMsgType, data: Any) -> None:
+    queue.feed_data(WSMessage(kind, data, ""), len(data))
+
+
+async def test_a_frame_is_offered_and_does_not_lie_in_the_queue() -> None:
+    """Nobody is woken for it; text and pings are not offered."""
+    taker = Taker()
+    queue = queue_for(taker)
+    feed(queue, WSMsgType.BINARY, b"a")
+    feed(queue, WSMsgType.BINARY, b"b")
+    assert taker.frames == [b"a", b"b"] and queue.taken and not queue._buffer
+    feed(queue, WSMsgType.TEXT, "t")
+    feed(queue, WSMsgType.PING, b"p")
+    assert taker.frames == [b"a", b"b"]
+    assert [(await queue.read()).data for _ in range(2)] == ["t", b"p"]
+
+
+async def test_no_frame_overtakes_what_came_before_it() -> None:
+    """Behind a text, and behind a frame that was not taken, all lie in their order."""
+    taker = Taker()
+    queue = queue_for(taker)
+    taker.takes = False
+    feed(queue, WSMsgType.BINARY, b"a")
+    taker.takes = True
+    feed(queue, WSMsgType.BINARY, b"b")
+    feed(queue, WSMsgType.TEXT, "t")
+    feed(queue, WSMsgType.BINARY, b"c")
+    assert taker.frames == []
+    assert [(await queue.read()).data for _ in range(4)] == [b"a", b"b", "t", b"c"]
+    feed(queue, WSMsgType.BINARY, b"d")
+    assert taker.frames == [b"d"]
+
+
+async def test_nothing_is_offered_to_nobody_and_nothing_behind_a_fault() -> None:
+    """The reader that calls has no place for a fault: it is kept, with the frame that has met it and all behind it."""
+
+    def broken(_frame: bytes) -> bool:
+        raise RuntimeError("a fault of ours")
+
+    queue = queue_for(None)
+    feed(queue, WSMsgType.BINARY, b"a")
+    assert (await queue.read()).data == b"a" and not queue.taken
+    queue.offered = broken
+    feed(queue, WSMsgType.BINARY, b"b")
+    feed(queue, WSMsgType.BINARY, b"c")
+    assert isinstance(queue.fault, RuntimeError) and queue.offered is None
+    assert [(await queue.read()).data for _ in range(2)] == [b"b", b"c"]
+
+
+async def opened(server: Receiver, socket: Any) -> Stream:
+    """The stream of a socket, open in the journal, with one frame there."""
+    await socket.send(sound())
+    await until(lambda: book_of(server).journalled == 1)
+    (stream,) = server.sockets._peers
+    await socket.send(sound())
+    await until(lambda: book_of(server).journalled == 2)
+    return stream
+
+
+async def test_a_stream_that_is_open_takes_a_frame_at_once(tmp_path: Path) -> None:
+    """No turn of the loop later it is counted and held for the next row."""
+    async with running(tmp_path) as server, dialled(server, AUDIO) as socket:
+        stream, book = await opened(server, socket), book_of(server)
+        one = sound()
+        assert stream.take_at_once(one)
+        assert (book.received, stream.messages) == (3, 3)
+        assert [held for _, held in stream._frames] == [one]
+        await until(lambda: book.journalled == 3)
+        assert book.balanced
+    assert len(of_type(tmp_path, "audio.chunk")) == 3
+
+
+async def test_a_stream_that_is_not_open_takes_nothing_at_once(tmp_path: Path) -> None:
+    """No frame is on disk without the opening that it belongs to, and none belongs to nobody."""
+    async with running(tmp_path) as server, dialled(server, AUDIO):
+        await until(lambda: server.sockets._peers)
+        (stream,) = server.sockets._peers
+        assert not stream.take_at_once(sound())
+        await stream.take(ready("bot-1"))
+        assert stream._opening is not None and not stream.take_at_once(sound())
+        assert stream.messages == book_of(server).received == 1
+
+
+@pytest.mark.parametrize("reason", ["room", "space", "broken"])
+async def test_what_speaks_against_it_leaves_no_trace(tmp_path: Path, reason: str) -> None:
+    """No room in the journal, no space on the disk, a frame that means nothing: ``take`` has the answers."""
+    async with running(tmp_path) as server, dialled(server, AUDIO) as socket:
+        stream, book = await opened(server, socket), book_of(server)
+        memory, shedding = server.journal.lanes[MEDIA]._memory, server.shedding
+        if reason == "room":
+            memory.bytes += 1 << 30
+        elif reason == "space":
+            shedding.observe(0, (), 1.0)
+        assert not stream.take_at_once(BROKEN if reason == "broken" else sound())
+        assert (book.received, stream.messages, stream._frames) == (2, 2, [])
+        if reason == "room":
+            memory.bytes -= 1 << 30
+        elif reason == "space":
+            shedding.observe(1 << 40, (), 1000.0)
+        assert stream.take_at_once(sound())
+        await until(lambda: book.journalled == 3)
+
+
+async def test_all_kinds_of_messages_in_one_write_keep_their_order(tmp_path: Path) -> None:
+    """Frames, texts, pings, one that means nothing, and the end: read at once, told in the order of sending."""
+    pcm = [bytes([number]) * 1920 for number in range(40)]
+    parts = [wired(TEXT, ready("bot-1").encode())]
+    for number, samples in enumerate(pcm):
+        parts.append(wired(BINARY, frame(pcm=samples)))
+        if number % 10 == 3:
+            parts.append(wired(TEXT, b'{"command": "usermsg", "message": "%d"}' % number))
+        if number % 10 == 6:
+            parts.append(wired(PING, b"%d" % number))
+        if number % 10 == 8:
+            parts.append(wired(BINARY, BROKEN))
+    async with running(tmp_path) as server:
+        reader, writer = await raw_socket(server, AUDIO)
+        writer.write(parts[0] + parts[1])
+        await until(lambda: book_of(server).journalled == 2)
+        writer.write(b"".join(parts[2:]) + wired(CLOSE, b"\x03\xe8"))
+        answers = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        await until(lambda: book_of(server).sockets_open == 0)
+        await drained(server)
+        assert book_of(server).quarantined == 4 and book_of(server).balanced
+    assert [answers.count(b"\x8a\x02%d" % number) for number in (16, 26, 36)] == [1, 1, 1]
+    told = [
+        samples_of(one)[:1] if one["type"] == "audio.chunk" else one["data"]["text"]
+        for one in of_type(tmp_path, "audio.chunk", "control.message")
+    ]
+    wanted: list[Any] = []
+    for number, samples in enumerate(pcm):
+        wanted += [samples[:1], *([str(number)] if number % 10 == 3 else [])]
+    assert told == wanted
+
+
+async def test_a_fault_in_taking_at_once_closes_the_socket_with_1011(tmp_path: Path) -> None:
+    """As any fault of ours: that socket ends, the next one is served."""
+    async with running(tmp_path) as server:
+        async with dialled(server, AUDIO) as socket:
+            stream = await opened(server, socket)
+            stream._keep = None  # type: ignore[method-assign,assignment]
+            await socket.send(sound())
+            with pytest.raises(ConnectionClosed):
+                await asyncio.wait_for(socket.recv(), 5)
+            assert socket.close_code == 1011
+        async with dialled(server, AUDIO) as socket:
+            await socket.send(ready("bot-1"))
+            assert ACK["message"] in str(await asyncio.wait_for(socket.recv(), 5))
+
+
+async def test_what_lay_there_while_there_was_no_room_is_taken_when_there_is(tmp_path: Path) -> None:
+    """A socket that was held up goes on with all that was sent meanwhile, and nothing is missing or twice."""
+    pcm = [bytes([number]) * 1920 for number in range(200)]
+    async with running(tmp_path) as server, dialled(server, AUDIO) as socket:
+        await opened(server, socket)
+        memory = server.journal.lanes[MEDIA]._memory
+        memory.bytes += 1 << 30
+        async with asyncio.TaskGroup() as tasks:
+            sending = tasks.create_task(_send_all(socket, pcm))
+            await received(server, 3)
+            await asyncio.wait((sending,), timeout=0.1)
+            assert book_of(server).received == 3 and book_of(server).journalled == 2
+            memory.bytes -= 1 << 30
+            memory.admit()
+        await until(lambda: book_of(server).journalled == 202)
+    assert [samples_of(one)[:1] for one in of_type(tmp_path, "audio.chunk")[2:]] == [one[:1] for one in pcm]
+
+
+async def _send_all(socket: Any, pcm: list[bytes]) -> None:
+    for samples in pcm:
+        await socket.send(frame(pcm=samples))
