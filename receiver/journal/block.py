@@ -6,6 +6,7 @@ millisecond later. So the rows are joined by SQLite and cut apart here.
 
 import sqlite3
 from collections.abc import Iterator
+from itertools import pairwise
 
 from receiver.journal.row import Row
 
@@ -33,7 +34,11 @@ def next_block(db: sqlite3.Connection, after: int) -> list[Row]:
     if upto is None:
         return []
     plain, heads, *columns = db.execute(_BLOCK, (after, upto)).fetchone()
-    return list(_cut(heads, *columns)) if plain else []
+    if not plain:
+        return []
+    rows = list(_cut(heads, *columns))
+    numbers = [after, *(row[0] for row in rows)]
+    return rows if all(one < other for one, other in pairwise(numbers)) else []  # a damaged tree leads anywhere
 
 
 def _cut(heads: str, keys: bytes, metas: bytes, payloads: bytes) -> Iterator[Row]:

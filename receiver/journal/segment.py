@@ -142,7 +142,8 @@ def _pieces(rows: list[Row]) -> Iterator[list[Row]]:
             piece, size = [], 0
         piece.append(row)
         size += more
-    yield piece
+    if piece:
+        yield piece
 
 
 @cache

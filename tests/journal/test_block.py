@@ -1,11 +1,15 @@
 """Rows read many at once are the rows that were written, whatever is in them."""
 
+import contextlib
 import sqlite3
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from receiver.journal.block import next_block
@@ -27,12 +31,14 @@ def table(rows: list[Row]) -> Iterator[sqlite3.Connection]:
         db.close()
 
 
-def blocks(db: sqlite3.Connection, after: int = 0) -> list[list[Row]]:
-    found = []
+def blocks_behind(db: sqlite3.Connection, after: int) -> Iterator[list[Row]]:
     while rows := next_block(db, after):
-        found.append(rows)
+        yield rows
         after = rows[-1][0]
-    return found
+
+
+def blocks(db: sqlite3.Connection, after: int = 0) -> list[list[Row]]:
+    return list(blocks_behind(db, after))
 
 
 @given(
@@ -53,6 +59,40 @@ def test_a_block_has_a_limit_of_rows_and_of_bytes() -> None:
         assert [len(one) for one in blocks(db)] == [256, 256, 88]
     with table([(seq, b"", b"m", bytes(100 << 10)) for seq in range(1, 6)]) as db:
         assert [len(one) for one in blocks(db)] == [2, 2, 1]
+
+
+def leaves(raw: bytes) -> list[int]:
+    """Where in a file of the smallest pages there are rows."""
+    return [at for at in range(512, len(raw), 512) if raw[at] == 13]
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_tree_that_leads_elsewhere_is_for_others(data: st.DataObject) -> None:
+    """Two pages in each other's place: what comes out goes upwards, and comes to an end."""
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name, "1.db")
+        db = sqlite3.connect(path, isolation_level=None)
+        db.execute("PRAGMA page_size = 512")
+        db.execute("PRAGMA synchronous = OFF")
+        db.execute(SCHEMA)
+        db.execute("BEGIN")
+        db.executemany("INSERT INTO record VALUES (?, x'', x'00', zeroblob(60))", [(seq,) for seq in range(1, 400)])
+        db.execute("COMMIT")
+        db.close()
+        raw = bytearray(path.read_bytes())
+        one, other = data.draw(st.lists(st.sampled_from(leaves(raw)), min_size=2, max_size=2, unique=True))
+        raw[one : one + 512], raw[other : other + 512] = raw[other : other + 512], raw[one : one + 512]
+        path.write_bytes(raw)
+        db = sqlite3.connect(path)
+        after = data.draw(st.integers(0, 400))
+        numbers: list[int] = []
+        with contextlib.suppress(sqlite3.DatabaseError):
+            for rows in islice(blocks_behind(db, after), 400):
+                numbers += [row[0] for row in rows]
+        db.close()
+    assert numbers == sorted(set(numbers)) and min(numbers, default=after + 1) > after
+    assert len(numbers) < 400
 
 
 @pytest.mark.parametrize(
