@@ -61,7 +61,7 @@ def test_a_block_has_a_limit_of_rows_and_of_bytes() -> None:
         assert [len(one) for one in blocks(db)] == [2, 2, 1]
 
 
-def leaves(raw: bytes) -> list[int]:
+def leaves(raw: bytearray) -> list[int]:
     """Where in a file of the smallest pages there are rows."""
     return [at for at in range(512, len(raw), 512) if raw[at] == 13]
 
