@@ -27,7 +27,7 @@ from sinks.kafka_settings import client_settings
 OPEN_TIMEOUT_S = 10.0
 #: Events are made into messages for so long at once; then the loop is free for a while.
 #: All of them, before the first is sent: brokers take few large requests much faster than many small ones.
-_SLICE_S, _REST_S = 0.001, 0.001
+_SLICE_S, _REST_S = 0.0005, 0.001
 #: A message that gets one of these gets it again, however often it is sent.
 REFUSED_FOR_GOOD = frozenset(
     {

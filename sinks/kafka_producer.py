@@ -20,7 +20,7 @@ from sinks.kafka_settings import ClientSettings
 #: how long the thread sleeps in librdkafka when nothing happens, which bounds how late it sees the order to stop
 IDLE_S = 0.2
 #: messages are handed over for so long before others have the loop
-_SLICE_S = 0.001
+_SLICE_S = 0.0005
 #: librdkafka's queue is full: how long until the next try
 FULL_S = 0.01
 #: how long purged messages may take to be reported; they are local, so this is a net, not a wait

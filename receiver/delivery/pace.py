@@ -13,7 +13,7 @@ from typing import TypeVar
 T = TypeVar("T")
 R = TypeVar("R")
 #: a delivery that comes in during a slice waits this long, if one piece of work does not take longer by itself
-_SLICE_S = 0.001
+_SLICE_S = 0.0005
 _REST_S = 0.001
 #: how long after the last thing that came in the next one is expected
 _LIVE_S = 0.2

@@ -1,13 +1,11 @@
 """Reading a file of a lane, also while another process writes it. What is damaged in it is passed over and noted."""
 
-import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
-from receiver.journal.block import next_block
 from receiver.journal.row import Row, damaged_row, decode_row, key_facts
 from receiver.journal.segment import SCHEMA, is_damage, is_sound, let_go
 from receiver.record import Record
@@ -149,10 +147,6 @@ class SegmentReader:
 
     def _rows(self, query: str, after: int) -> Iterator[Row]:
         """Rows behind ``after`` in the order of the tree; where a page cannot be read, go on behind it."""
-        if query is _SELECT:
-            for rows in self._blocks(after):
-                yield from rows
-                after = rows[-1][0]
         while True:
             try:
                 for row in self._db.execute(query, (after,)):
@@ -173,13 +167,6 @@ class SegmentReader:
                 after = max(further + 1, last[0])
             else:
                 return
-
-    def _blocks(self, after: int) -> Iterator[list[Row]]:
-        """As long as nothing is odd; damage is met by who goes on from there."""
-        with contextlib.suppress(sqlite3.Error):
-            while rows := next_block(self._db, after):
-                yield rows
-                after = rows[-1][0]
 
     def _readable_behind(self, query: str, after: int) -> int | None:
         """The least number, by doubling and halving, behind which a row can be read; ``None``: there is none."""
