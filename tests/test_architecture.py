@@ -24,7 +24,10 @@ FOLDS = tuple(
         "transcript", "turn", "views",
     )
 )  # fmt: skip
-MEETINGS = (*BASE, "receiver.meetings", "receiver.journal.base", "receiver.delivery.decoding", "receiver.delivery.pace")
+MEETINGS = (
+    *BASE, "receiver.meetings", "receiver.journal.base", "receiver.journal.wholefile", "receiver.delivery.decoding",
+    "receiver.delivery.pace",
+)  # fmt: skip
 #: what a pure module cannot do its mischief without
 RIM = (
     "asyncio", "aiohttp", "websockets", "time", "os", "socket", "select", "selectors", "ssl", "threading", "subprocess",

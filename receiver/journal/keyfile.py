@@ -10,9 +10,7 @@ length of the head as u32 LE, the head in msgpack, and the columns of each gener
 """
 
 import asyncio
-import errno
 import os
-import shutil
 import struct
 import sys
 import threading
@@ -31,6 +29,7 @@ from receiver.journal.clock import steady_ns
 from receiver.journal.dedup import COLUMN_TYPES, Columns, Dedup, Memory
 from receiver.journal.row import encode_row
 from receiver.journal.shelf import Shelf
+from receiver.journal.wholefile import write_whole
 
 log = structlog.get_logger()
 _MAGIC = b"KEYS"
@@ -123,21 +122,8 @@ class KeyFile:
         digest = blake2b(digest_size=_DIGEST_BYTES)
         for piece in pieces:
             digest.update(piece)
-        if shutil.disk_usage(self._path.parent).free < sum(map(len, pieces)) + self._spare_bytes:
-            raise OSError(errno.ENOSPC, "it would take what journal.min_free_bytes leaves free")
-        draft = self._path.with_name(f".{self._path.name}")
         with self._writing:
-            draft.unlink(missing_ok=True)
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.writelines((_MAGIC, _made_by(), digest.digest(), *pieces))
-                    file.flush()
-                    os.fsync(descriptor)
-                draft.replace(self._path)
-            except BaseException:
-                draft.unlink(missing_ok=True)
-                raise
+            write_whole(self._path, (_MAGIC, _made_by(), digest.digest(), *pieces), spare_bytes=self._spare_bytes)
 
 
 def _read(file: BinaryIO) -> tuple[_Head, list[Columns]]:

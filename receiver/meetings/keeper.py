@@ -8,8 +8,6 @@ What is no more in the journal, or longer ago than the history that is read, goe
 import asyncio
 import contextlib
 import errno
-import os
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +19,7 @@ import structlog
 
 from receiver.delivery.pace import Pace
 from receiver.journal.base import Journal
+from receiver.journal.wholefile import remove_drafts, write_whole
 from receiver.meetings.book import MeetingBook
 from receiver.meetings.snapshot import (
     MADE_BY_BYTES,
@@ -189,8 +188,7 @@ class Keeper:
         """The file's frames, ``None`` where there is no file. What another process left half written goes. Raises
         ``SnapshotUnusable``."""
         with contextlib.suppress(OSError):
-            for draft in self._path.parent.glob(f".{self._path.name}.*"):
-                draft.unlink()
+            remove_drafts(self._path)
         try:
             with self._path.open("rb") as file:
                 content = file.read(self._most_bytes + (1 << 20))
@@ -204,24 +202,8 @@ class Keeper:
 
     def _write(self, frames: list[bytes]) -> None:
         """In one step, for its owner only. Raises ``OSError``."""
-        pieces = sealed(frames, made_by())
-        size = sum(len(piece) for piece in pieces)
-        free = shutil.disk_usage(self._path.parent).free
-        if free < size + self._spare_bytes:
-            raise OSError(errno.ENOSPC, "it would take what journal.min_free_bytes leaves free")
-        draft = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         with self._writing:
-            draft.unlink(missing_ok=True)
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.writelines(pieces)
-                    file.flush()
-                    os.fsync(descriptor)
-                draft.replace(self._path)
-            except BaseException:
-                draft.unlink(missing_ok=True)
-                raise
+            write_whole(self._path, sealed(frames, made_by()), spare_bytes=self._spare_bytes)
 
 
 @cache

@@ -1,6 +1,7 @@
 """Keys out of a file beside the journal: what is known then is what the journal alone tells, or nothing is used."""
 
 import asyncio
+import os
 import random
 import shutil
 import tempfile
@@ -328,13 +329,14 @@ async def test_a_failure_to_write_is_told_once(tmp_path: Path) -> None:
         await server.keep()
         content = (tmp_path / "keys.snapshot").read_bytes()
         await server.take(KEYS[1])
-        (tmp_path / ".keys.snapshot" / "in the way").mkdir(parents=True)
+        draft = tmp_path / f".keys.snapshot.{os.getpid()}"
+        (draft / "in the way").mkdir(parents=True)
         with capture_logs() as logs:
             assert not await server.keep() and not await server.keep()
         (told,) = logs
         assert (told["event"], told["log_level"], told["file"]) == ("journal.keys.failed", "error", "keys.snapshot")
         assert (tmp_path / "keys.snapshot").read_bytes() == content
-        shutil.rmtree(tmp_path / ".keys.snapshot")
+        shutil.rmtree(draft)
         assert await server.keep() and (tmp_path / "keys.snapshot").read_bytes() != content
 
 
