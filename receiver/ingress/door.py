@@ -157,9 +157,20 @@ class Door(asyncio.Protocol):
             self._wire.close()
 
     def _take(self, data: bytes) -> None:
-        taken = self._offer(data)
+        if not self._is_taken(data):
+            self._pass_on(data)
+
+    def _is_taken(self, data: bytes) -> bool:
+        """Whether ``data`` begins with a delivery that goes the short way, as a whole or as far as it has come."""
+        short = self._doors.lean
+        taken = short.offer(data, self) if short is not None else 0
         if taken > 0:
-            self._taken(data, taken)
+            self.busy = True
+            self._stop_waiting()
+            self._doors.head_seen(self)
+            self._doors.sweep()
+            if len(data) > taken:
+                self._hold(data[taken:])
         elif taken < 0 and self._eof:
             if self._wire is not None:
                 self._wire.close()
@@ -168,20 +179,7 @@ class Door(asyncio.Protocol):
             self._doors.head_seen(self)
             if self._late is None:
                 self._late = self._loop.call_later(_WHOLE_S, self._too_late)
-        else:
-            self._pass_on(data)
-
-    def _offer(self, data: bytes) -> int:
-        short = self._doors.lean
-        return short.offer(data, self) if short is not None else 0
-
-    def _taken(self, data: bytes, taken: int) -> None:
-        self.busy = True
-        self._stop_waiting()
-        self._doors.head_seen(self)
-        self._doors.sweep()
-        if len(data) > taken:
-            self._hold(data[taken:])
+        return taken != 0
 
     def _go_on(self) -> None:
         if self._wire is None:
@@ -234,18 +232,13 @@ class Door(asyncio.Protocol):
 
     def _takes_back(self, inner: web.RequestHandler, data: bytes) -> bool:
         """Whether ``data`` is for the short way, which this connection is on again then."""
-        taken = self._offer(data)
-        if not taken:
+        if not self._is_taken(data):
             return False
         inner.transport = None  # it would close it
         inner.connection_lost(None)
         self._inner = None
         self._last_s = self._loop.time()
         self._doors.take_back(self, inner)
-        if taken > 0:
-            self._taken(data, taken)
-        else:
-            self._take(data)
         return True
 
     def _to_aiohttp(self, inner: web.RequestHandler, data: bytes) -> None:

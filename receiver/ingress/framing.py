@@ -2,10 +2,9 @@
 
 import re
 
-_TOKEN = rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
-_HEAD = re.compile(
-    rb"(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH) [!-~]+ HTTP/1\.1\r\n((?:" + _TOKEN + rb":[\t -~\x80-\xff]*\r\n)*)\r\n"
-)
+#: a header line that has one meaning: no control character, and not continued (RFC 9112, section 5)
+LINE = rb"(?:[A-Za-z0-9!#$%&'*+.^_`|~-]+:[\t -~\x80-\xff]*\r\n)"
+_HEAD = re.compile(rb"(?:GET|HEAD|POST|PUT|DELETE|OPTIONS|PATCH) [!-~]+ HTTP/1\.1\r\n(" + LINE + rb"*)\r\n")
 #: header lines that say how long a request is, or that something else than a request follows
 _FRAMING = re.compile(
     rb"^(content-length|transfer-encoding|upgrade|expect|http2-settings):[ \t]*([^\r]*?)[ \t]*\r$", re.I | re.M

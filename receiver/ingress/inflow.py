@@ -58,10 +58,7 @@ class Flow:
     def taken(self) -> None:
         """A message was taken whole, and what came before it."""
         self._waiting = False
-        self.bytes = 0
-        if self.asked:
-            self._inflow.release(self)
-            self.resume()
+        self.taken_at_once()
 
     def taken_at_once(self) -> None:
         """Messages were taken as they were read, and the next one is wanted."""

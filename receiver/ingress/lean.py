@@ -18,6 +18,7 @@ from yarl import URL
 
 from receiver.errors import JournalUnavailable, NotFound, Unauthorized
 from receiver.ingress.answers import ACCEPTED, RETRY_AFTER_S, sentence
+from receiver.ingress.framing import LINE
 from receiver.ingress.guard import Target
 from receiver.ingress.http import Deliveries, is_kept, record_of
 from receiver.ingress.intake import Outcome
@@ -31,7 +32,7 @@ _MOST_HEAD_BYTES, _MOST_HEADERS = 8000, 100
 #: values with control characters or a continued line, are none of it
 _HEAD = re.compile(
     rb"POST ((?:/(?!\.)[A-Za-z0-9._~%:@!$&'()*+,;=-]+)+(?:\?[!-~]*)?) HTTP/1\.1\r\n"
-    rb"((?:[A-Za-z0-9!#$%&'*+.^_`|~-]+:[\t -~\x80-\xff]*\r\n)+)\r\n"
+    rb"(" + LINE + rb"+)\r\n"
 )
 _DIGITS = re.compile(rb"[0-9]{1,9}")
 #: these change how a request is read or answered

@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 from receiver.journal.reader import head_record, whole_record
 from receiver.journal.row import Row
 from receiver.journal.salvage import frames_of, page_bytes_of
-from receiver.journal.segment import file_bytes
+from receiver.journal.segment import file_bytes, log_of
 from receiver.record import Record
 
 _LEAF, _INNER = 13, 5
@@ -51,7 +51,7 @@ class Leaves:
         """Open them. Where one is missing (retention took it, or the log was folded), its pages are."""
         self._stack = ExitStack()
         self._file, size = self._open(path)
-        self._log, _ = self._open(path.with_name(path.name + "-wal"))
+        self._log, _ = self._open(log_of(path))
         self._page_bytes = page_bytes_of(path)
         self._count = size // self._page_bytes
         self._logged = frames_of(self._log.read(), self._page_bytes)

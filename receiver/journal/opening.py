@@ -17,7 +17,7 @@ import structlog
 from receiver.journal.leaves import Leaves
 from receiver.journal.reader import SegmentReader
 from receiver.journal.salvage import mend, restore_first_page
-from receiver.journal.segment import Segment, file_bytes, is_damage, sync_directory
+from receiver.journal.segment import Segment, file_bytes, is_damage, log_of, sync_directory
 from receiver.journal.shelf import Shelf
 
 log = structlog.get_logger()
@@ -68,7 +68,7 @@ class OpenedShelf(Shelf):
         head, doubtful = 0, True
         for path in list(self._paths):
             newest = path == self._paths[-1]
-            if not newest and not _log_of(path).exists():
+            if not newest and not log_of(path).exists():
                 self._unseen.append((path, False))
                 continue
             doubtful = self._mend(path, mend)
@@ -149,7 +149,3 @@ class OpenedShelf(Shelf):
                 part.rename(aside.with_name(aside.name + suffix))
         path.with_name(path.name + "-shm").unlink(missing_ok=True)
         self._paths.remove(path)
-
-
-def _log_of(path: Path) -> Path:
-    return path.with_name(path.name + "-wal")

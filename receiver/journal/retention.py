@@ -8,7 +8,7 @@ from pathlib import Path
 
 from receiver.journal.clock import steady_ns
 from receiver.journal.opening import OpenedShelf
-from receiver.journal.segment import file_bytes, remove
+from receiver.journal.segment import file_bytes, log_of, remove
 
 
 class TrimmedShelf(OpenedShelf):
@@ -56,7 +56,7 @@ class TrimmedShelf(OpenedShelf):
 def _written_ns(path: Path) -> int:
     """When a file or its WAL was last written, in nanoseconds since the epoch."""
     times = []
-    for part in (path, path.with_name(path.name + "-wal")):
+    for part in (path, log_of(path)):
         with contextlib.suppress(FileNotFoundError):
             times.append(part.stat().st_mtime_ns)
     return max(times, default=0)

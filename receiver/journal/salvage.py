@@ -14,7 +14,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from receiver.journal.segment import PAGE_SIZES, SCHEMA, is_damage
+from receiver.journal.segment import PAGE_SIZES, SCHEMA, is_damage, log_of
 
 _MAGIC = b"SQLite format 3\x00"
 _WAL_HEADER_BYTES = 32
@@ -42,11 +42,11 @@ def mend(path: Path, aside: Path) -> bool:
     what is no damage.
     Nobody else may have the file open. A crash in the middle is made good by doing it again.
     """
-    wal = path.with_name(path.name + "-wal")
+    wal = log_of(path)
     raw, lost = _lost_frames(path, wal)
     if not lost:
         return False
-    os.link(wal, aside.with_name(aside.name + "-wal"))
+    os.link(wal, log_of(aside))
     _replace(path, aside, _folded(path.read_bytes(), raw, lost, page_bytes_of(path)))
     wal.unlink()
     path.with_name(path.name + "-shm").unlink(missing_ok=True)
@@ -55,7 +55,7 @@ def mend(path: Path, aside: Path) -> bool:
 
 def needs_mending(path: Path) -> bool:
     """Whether :func:`mend` would have something to do. Raises what it raises."""
-    return bool(_lost_frames(path, path.with_name(path.name + "-wal"))[1])
+    return bool(_lost_frames(path, log_of(path))[1])
 
 
 def restore_first_page(path: Path, aside: Path) -> bool:
@@ -64,7 +64,7 @@ def restore_first_page(path: Path, aside: Path) -> bool:
     What was there is kept as ``aside``. Raises ``OSError``. Nobody else may have the file open.
     """
     raw = path.read_bytes()
-    wal = path.with_name(path.name + "-wal")
+    wal = log_of(path)
     size = page_bytes_of(path)
     if len(raw) < 2 * size or (wal.exists() and wal.stat().st_size):
         return False
@@ -81,7 +81,7 @@ def restore_first_page(path: Path, aside: Path) -> bool:
 def page_bytes_of(path: Path) -> int:
     """How large the pages of a segment and its log are, also where one of their headers is damaged. A part that is not
     there tells nothing. Raises ``OSError``."""
-    file, log = _begin(path), _begin(path.with_name(path.name + "-wal"))
+    file, log = _begin(path), _begin(log_of(path))
     forms = (_PAGE_BYTES_IN_FILE, file), (_PAGE_BYTES_IN_LOG, log)
     told = [form.unpack_from(part)[0] for form, part in forms if part]
     rooted = [size for size in PAGE_SIZES if file[size : size + 1] and file[size] in _TREE]

@@ -43,7 +43,7 @@ class Segment:
     def __init__(self, path: Path, page_bytes: int = SMALL_PAGES) -> None:
         """``page_bytes``: one of ``PAGE_SIZES``, for a new file."""
         self.path = path
-        self._wal = path.with_name(path.name + "-wal")
+        self._wal = log_of(path)
         self.written_bytes = self._folded_bytes = file_bytes(path)
         self._synchronous = ""
         self._syncing = threading.Lock()  # guards the one below, and that it is not closed during a sync
@@ -154,7 +154,7 @@ def _insert(rows: int) -> str:
 def _room_to_fold(path: Path) -> bool:
     """Whether folding a file's WAL leaves others enough to write."""
     try:
-        size = path.with_name(path.name + "-wal").stat().st_size
+        size = log_of(path).stat().st_size
     except FileNotFoundError:
         return True
     disk = os.statvfs(path.parent)
@@ -212,10 +212,15 @@ def is_full(problem: Exception, folder: Path) -> bool:
     return False
 
 
+def log_of(path: Path) -> Path:
+    """Where the log of a file is, if it has one."""
+    return path.with_name(path.name + "-wal")
+
+
 def file_bytes(path: Path) -> int:
     """Disk bytes of a segment with its WAL."""
     total = 0
-    for part in (path, path.with_name(path.name + "-wal")):
+    for part in (path, log_of(path)):
         try:
             total += part.stat().st_size
         except FileNotFoundError:

@@ -5,12 +5,13 @@ own, a comment for instance, ends with a blank line: some libraries make an even
 """
 
 from collections.abc import Callable, Iterable
-from struct import Struct
+from functools import partial
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from receiver.events import Event, format_sequence
+from receiver.live import wire
 from receiver.live.masking import Mask
 from receiver.live.query import Form
 from sinks.text import text_line
@@ -20,9 +21,6 @@ GAP, POSITION = "receiver.gap", "receiver.position"
 #: what the first bytes of an answer are: how soon to come back, and something to pass proxies with
 SSE_HELLO = b"retry: 2000\n: ok\n"
 SSE_HEARTBEAT = b":\n"
-#: the first byte of a message in one frame, and what follows by its length
-_TEXT = 0x81
-_HEAD_7, _HEAD_16, _HEAD_64 = Struct(">BB"), Struct(">BBH"), Struct(">BBQ")
 
 
 class Gap(NamedTuple):
@@ -57,8 +55,7 @@ class Frames(NamedTuple):
     position: Callable[[int], bytes]
     #: whether frames can go out as one
     joined: bool
-    #: frames as the bytes of a connection: one chunk of HTTP/1.1 (RFC 9112, 7.1), or whole unmasked text messages of a
-    #: WebSocket (RFC 6455, 5.2)
+    #: frames as the bytes of a connection: one chunk of HTTP, or text messages of a WebSocket
     wire: Callable[[Iterable[bytes]], bytes]
 
 
@@ -67,7 +64,7 @@ def frames_for(framing: Framing, form: Form, mask: Mask | None = None) -> Frames
     shown, gap = (_text, Gap.text) if form == "text" else (Event.json, Gap.json)
     event = shown if mask is None else lambda one: shown(mask.event(one))
     if framing == "websocket":
-        return Frames(event, gap, _position, joined=False, wire=_messages)
+        return Frames(event, gap, _position, joined=False, wire=partial(wire.messages, wire.TEXT))
     return Frames(
         lambda one: _sse(one.sequence, one.type, event(one)),
         lambda one: _sse(one.last, "gap", gap(one)),
@@ -82,22 +79,7 @@ def _sse(number: int, kind: str, data: bytes) -> bytes:
 
 
 def _chunk(frames: Iterable[bytes]) -> bytes:
-    data = b"".join(frames)
-    return b"%x\r\n%s\r\n" % (len(data), data)
-
-
-def _messages(frames: Iterable[bytes]) -> bytes:
-    parts: list[bytes] = []
-    for frame in frames:
-        size = len(frame)
-        if size < 126:
-            parts.append(_HEAD_7.pack(_TEXT, size))
-        elif size < 1 << 16:
-            parts.append(_HEAD_16.pack(_TEXT, 126, size))
-        else:
-            parts.append(_HEAD_64.pack(_TEXT, 127, size))
-        parts.append(frame)
-    return b"".join(parts)
+    return wire.chunk(b"".join(frames))
 
 
 def _text(event: Event) -> bytes:

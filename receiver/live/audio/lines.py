@@ -6,19 +6,16 @@ so the order stays. A connection holds no more than some kilobytes that its list
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from struct import Struct
 
 from aiohttp import HttpVersion11, web
 
 from receiver.audio.encode import Cutter, encode
 from receiver.audio.pcm import Raw, Samples
 from receiver.live.audio.query import Request
+from receiver.live.wire import BINARY, chunk, messages
 
 #: what a connection holds that is not sent yet: with more than this its listener does not keep up
 _MOST_UNSENT_BYTES = 64 << 10
-#: the first byte of a binary message in one frame (RFC 6455, 5.2), and what follows by its length
-_BINARY = 0x82
-_HEAD_7, _HEAD_16, _HEAD_64 = Struct(">BB"), Struct(">BBH"), Struct(">BBQ")
 
 
 class _Wire:
@@ -57,7 +54,7 @@ class PlainLine(_Wire):
 
     def send_bytes(self, data: bytes) -> bool:
         """The same with bytes of the body, one at least."""
-        return self.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        return self.write(chunk(data) if self._chunked else data)
 
 
 class SocketLine(_Wire):
@@ -80,15 +77,7 @@ class SocketLine(_Wire):
 
     def send_bytes(self, data: bytes) -> bool:
         """The same with bytes of messages."""
-        messages = self._cutter.push(data)
+        complete = self._cutter.push(data)
         if self._socket.closed:
             raise ConnectionResetError("the WebSocket is closed")
-        return self.write(b"".join([part for message in messages for part in (_head(len(message)), message)]))
-
-
-def _head(size: int) -> bytes:
-    if size < 126:
-        return _HEAD_7.pack(_BINARY, size)
-    if size < 1 << 16:
-        return _HEAD_16.pack(_BINARY, 126, size)
-    return _HEAD_64.pack(_BINARY, 127, size)
+        return self.write(messages(BINARY, complete))
