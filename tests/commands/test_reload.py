@@ -32,8 +32,11 @@ OTHER = '[sinks.other]\ntype = "file"\nfsync = false\npath = "other/{date}.jsonl
 
 
 def pid_of(folder: Path) -> int:
-    """The process that serves now."""
-    pid: int = json.loads((folder / "data" / "server.json").read_text())["pid"]
+    """The process that serves now; 0 between two of them."""
+    try:
+        pid: int = json.loads((folder / "data" / "server.json").read_text())["pid"]
+    except FileNotFoundError:
+        return 0
     return pid
 
 
@@ -209,7 +212,7 @@ def handed_over(folder: Path, server: Server, send: Callable[[], Any]) -> int:
     """``send`` an order to restart; wait until another process serves. Its number."""
     before = pid_of(folder)
     send()
-    wait(lambda: (folder / "data" / "server.json").exists() and pid_of(folder) != before)
+    wait(lambda: pid_of(folder) not in (0, before))
     return pid_of(folder)
 
 
