@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from receiver.errors import DiskFull, JournalUnavailable
+from receiver.journal.aside import aside
 from receiver.journal.base import MEDIA, Ended
 from receiver.journal.chain import linked
 from receiver.journal.recent import Recent
@@ -77,6 +78,7 @@ class Lane(TrimmedShelf):
         self._untold, self._told_s = 0, 0.0
         self._closers: list[threading.Thread] = []
         self.head, self._segment = self._open_folder()
+        self._written.update([self._segment.path] if self._segment is not None else [])
         self._note_written()
         self.tail = Tail(limits.tail_bytes, self.head)
         self.recent = Recent(limits.tail_bytes // 2)
@@ -133,6 +135,7 @@ class Lane(TrimmedShelf):
         await asyncio.to_thread(self._thread.join)
         for closer in self._closers:
             await asyncio.to_thread(closer.join)
+        self._leaves.close()
         self._closed = True
         self._refuse_rest()
 
@@ -259,6 +262,7 @@ class Lane(TrimmedShelf):
 
     def _roll(self, first_seq: int) -> Segment:
         path = self._folder / f"{first_seq:020d}{SUFFIX}"
+        self._written.add(path)
         segment = Segment(path, LARGE_PAGES if self.name == MEDIA else SMALL_PAGES)
         with self._lock:
             old, self._segment = self._segment, segment
@@ -266,7 +270,7 @@ class Lane(TrimmedShelf):
         if old is not None:
             self._written_ns[old.path] = time.monotonic_ns()
             self._closers = [closer for closer in self._closers if closer.is_alive()]
-            closer = threading.Thread(target=self._close_segment, args=(old,), name=f"journal-{self.name}-fold")
+            closer = threading.Thread(target=aside, args=(self._close_segment, old), name=f"journal-{self.name}-fold")
             self._closers.append(closer)
             closer.start()
         return segment
@@ -295,3 +299,4 @@ class Lane(TrimmedShelf):
             segment.close()
         except (sqlite3.Error, OSError) as problem:  # the WAL stays beside the file and is read with it
             log.warning("journal.fold.failed", lane=self.name, file=segment.path.name, error=str(problem))
+        self._written.discard(segment.path)

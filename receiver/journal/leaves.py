@@ -7,15 +7,16 @@ File format: https://www.sqlite.org/fileformat2.html, sections 1.5, 1.6 and 2.1.
 
 import os
 import struct
+import threading
 from bisect import bisect_right
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from receiver.journal.reader import head_record, whole_record
 from receiver.journal.row import Row
-from receiver.journal.salvage import frames_of, page_bytes_of
+from receiver.journal.salvage import BEGIN_BYTES, frames_of, told_page_bytes
 from receiver.journal.segment import file_bytes, log_of
 from receiver.record import Record
 
@@ -40,29 +41,41 @@ class Cell(NamedTuple):
     offset: int
 
 
-class Leaves:
-    """The pages of a file and its log. Reads only; any error is ``OSError``.
-
-    ``close`` takes away the locks that SQLite has on the file in this process (fcntl(2)): only for a file that nobody
-    here writes, or where damage was met.
-    """
+class Descriptor:
+    """A file that is open for reading until nobody has this any more. Raises ``OSError``; a file that is not there is
+    empty."""
 
     def __init__(self, path: Path) -> None:
-        """Open them. Where one is missing (retention took it, or the log was folded), its pages are."""
-        self._stack = ExitStack()
-        self._file, size = self._open(path)
-        self._log, _ = self._open(log_of(path))
-        self._page_bytes = page_bytes_of(path)
-        self._count = size // self._page_bytes
-        self._logged = frames_of(self._log.read(), self._page_bytes)
+        self.number = os.open(path if path.exists() else os.devnull, os.O_RDONLY)
 
-    def _open(self, path: Path) -> tuple[BinaryIO, int]:
-        file = self._stack.enter_context((path if path.exists() else Path(os.devnull)).open("rb"))
-        return file, os.fstat(file.fileno()).st_size
+    def __del__(self) -> None:
+        if hasattr(self, "number"):
+            os.close(self.number)
+
+    def read(self, size: int, at: int = 0) -> bytes:
+        """So many bytes from there, fewer at the end."""
+        return os.pread(self.number, size, at)
+
+    def bytes(self) -> int:
+        """Its size."""
+        return os.fstat(self.number).st_size
+
+
+class Leaves:
+    """The pages of a file and its log. Reads only; any error is ``OSError``. ``close`` lets go of the files."""
+
+    def __init__(self, path: Path, file: Descriptor | None = None) -> None:
+        """Open them; ``file``: who has the file open already. Where one is missing (retention took it, or the log was
+        folded), its pages are."""
+        self._file = file or Descriptor(path)
+        self._log = Descriptor(log_of(path))
+        self._page_bytes = told_page_bytes(self._file.read(BEGIN_BYTES), self._log.read(BEGIN_BYTES))
+        self._count = self._file.bytes() // self._page_bytes
+        self._logged = frames_of(self._log.read(self._log.bytes()), self._page_bytes)
 
     def close(self) -> None:
         """Let go of the files."""
-        self._stack.close()
+        del self._file, self._log
 
     def cells(self) -> list[Cell]:
         """Every row whose small columns are what was written, by its number."""
@@ -115,8 +128,8 @@ class Leaves:
     def _page(self, number: int) -> bytes:
         at = self._logged.get(number)
         if at is not None:
-            return os.pread(self._log.fileno(), self._page_bytes, at)
-        return os.pread(self._file.fileno(), self._page_bytes, (number - 1) * self._page_bytes)
+            return self._log.read(self._page_bytes, at)
+        return self._file.read(self._page_bytes, (number - 1) * self._page_bytes)
 
     def _row(self, page: bytes, at: int, *, whole: bool) -> Row | None:
         try:
@@ -144,14 +157,27 @@ class Leaves:
 
 
 class LeafIndex:
-    """Records of any file by their leaves. Where they stand is remembered for the file that was last asked for."""
+    """Records of any file by their leaves. Where they stand is remembered for the file that was last asked for.
 
-    def __init__(self) -> None:
+    Whoever closes a descriptor of a file takes away the locks that SQLite has on it in the same process (fcntl(2)).
+    Another process that closes the file then believes itself to be the last, and deletes the log that is still written.
+    So a file that is written is opened once, and closed when it is not written any more.
+    """
+
+    def __init__(self, is_written: Callable[[Path], bool]) -> None:
+        """``is_written``: whether SQLite writes a file in this process."""
         self._cells: dict[Path, tuple[int, list[Cell]]] = {}
+        self._is_written = is_written
+        self._kept: dict[Path, Descriptor] = {}
+        self._keeping = threading.Lock()
+
+    def close(self) -> None:
+        """Let go of all files; none is written any more."""
+        self._kept.clear()
 
     def records(self, path: Path, after: int, upto: int, *, whole: bool) -> Iterator[Record]:
         """Records with ``after < seq <= upto`` in order, like ``SegmentReader.read``."""
-        with closing(Leaves(path)) as leaves:
+        with closing(Leaves(path, self._descriptor(path))) as leaves:
             cells = self._of(path, leaves)
             for cell in cells[bisect_right(cells, after, key=_number) : bisect_right(cells, upto, key=_number)]:
                 row = leaves.row(cell)
@@ -161,11 +187,19 @@ class LeafIndex:
 
     def last(self, path: Path, upto: int) -> Record | None:
         """The last record up to a number, without its payload."""
-        with closing(Leaves(path)) as leaves:
+        with closing(Leaves(path, self._descriptor(path))) as leaves:
             cells = self._of(path, leaves)
             index = bisect_right(cells, upto, key=_number)
             row = leaves.row(cells[index - 1]) if index else None
         return None if row is None else head_record(row)
+
+    def _descriptor(self, path: Path) -> Descriptor | None:
+        """The one of a file that is written; ``None`` for any other."""
+        with self._keeping:
+            self._kept = {known: one for known, one in self._kept.items() if self._is_written(known)}
+            if self._is_written(path) and path not in self._kept:
+                self._kept[path] = Descriptor(path)
+            return self._kept.get(path)
 
     def _of(self, path: Path, leaves: Leaves) -> list[Cell]:
         size, (known_size, cells) = file_bytes(path), self._cells.get(path, (-1, []))

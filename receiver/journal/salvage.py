@@ -16,6 +16,8 @@ from typing import NamedTuple
 
 from receiver.journal.segment import PAGE_SIZES, SCHEMA, is_damage, log_of
 
+#: of a file, so that its largest first page and what follows on it are in there
+BEGIN_BYTES = PAGE_SIZES[-1] + 1
 _MAGIC = b"SQLite format 3\x00"
 _WAL_HEADER_BYTES = 32
 _FRAME = struct.Struct(">IIII8x")  # page, size of the database in pages at a commit (else 0), two salts, checksum
@@ -79,23 +81,25 @@ def restore_first_page(path: Path, aside: Path) -> bool:
 
 
 def page_bytes_of(path: Path) -> int:
-    """How large the pages of a segment and its log are, also where one of their headers is damaged. A part that is not
-    there tells nothing. Raises ``OSError``."""
-    file, log = _begin(path), _begin(log_of(path))
+    """How large the pages of a segment and its log are, see ``told_page_bytes``. Raises ``OSError``."""
+    return told_page_bytes(_begin(path), _begin(log_of(path)))
+
+
+def told_page_bytes(file: bytes, log: bytes) -> int:
+    """How large pages are by the first ``BEGIN_BYTES`` of a segment and of its log, also where one of their headers is
+    damaged. What is shorter than a header, or not there, tells nothing."""
     forms = (_PAGE_BYTES_IN_FILE, file), (_PAGE_BYTES_IN_LOG, log)
-    told = [form.unpack_from(part)[0] for form, part in forms if part]
+    told = [form.unpack_from(part)[0] for form, part in forms if len(part) >= _WAL_HEADER_BYTES]
     rooted = [size for size in PAGE_SIZES if file[size : size + 1] and file[size] in _TREE]
     return next((size for size in (*told, *rooted) if size in PAGE_SIZES), PAGE_SIZES[0])
 
 
 def _begin(path: Path) -> bytes:
-    """The first bytes of a file; none where that is shorter than any header."""
     try:
         with open(path, "rb") as file:
-            begin = file.read(PAGE_SIZES[-1] + 1)
+            return file.read(BEGIN_BYTES)
     except FileNotFoundError:
         return b""
-    return begin if len(begin) >= _WAL_HEADER_BYTES else b""
 
 
 def _replace(path: Path, aside: Path, content: bytes) -> None:

@@ -38,7 +38,9 @@ class Shelf:
         self._findings: set[str] = set()
         #: the newest record on disk
         self._newest = Link()
-        self._leaves = LeafIndex()
+        #: files that this process has open for writing
+        self._written: set[Path] = set()
+        self._leaves = LeafIndex(self._written.__contains__)
 
     def read_disk(self, after: int, upto: int, limit_bytes: int) -> tuple[list[Record], int]:
         """Like ``Tail.read``, from the files. A damaged file is passed over, said in the log."""

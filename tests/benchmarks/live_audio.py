@@ -1,60 +1,74 @@
 """``python -m tests.benchmarks.live_audio``: how long a frame of live audio takes from a bot to a listener.
 
-A real server is one process; the bots (WebSocket) and one listener for each (HTTP) are another. Frames of 20 ms come in
-real time. Told is the time from sending a frame until its first sample, and until its last one, has
-arrived; at another rate than the bots' 48,000 Hz the filter's delay is part of it, and the last samples of a frame
-come with the next one.
+The server has a core; the bots (WebSocket) and one listener for each (HTTP) have the other, as bare sockets in one
+loop, so that what is measured is the server. Frames of 20 ms come in real time, each bot at a moment of its own. Told
+is the time from when a frame was due until its first sample, and until its last one, has arrived; at another rate than
+the bots' 48,000 Hz the filter's delay is part of it, and the last samples of a frame come with the next one.
 """
 
 import argparse
-import asyncio
-import os
-import struct
-import tempfile
+import select
+import socket
 import time
-from pathlib import Path
 from typing import Any
 
-import aiohttp
 import numpy as np
-import uvloop
 
-from tests.commands.process import serving
+from tests.benchmarks.contenders import Contender, pin_load, running
+from tests.benchmarks.frames import connect
+from tests.benchmarks.voices import FRAME_S, room_for
+from tests.vendors.meetstream_wire import frame
+from tests.websocket_wire import client_frame
 
-_CONFIG = '[server]\nport = 0\n[sinks.file]\ntype = "file"\ntypes = ["bot.*"]\n'
-FRAME_S = 0.02
+_OURS = Contender("ours", sinks='[sinks.file]\ntype = "file"\ntypes = ["bot.*"]\n')
 BOT_RATE_HZ = 48_000
 #: frames before these are not counted: everybody connects meanwhile
 _WARM_FRAMES = 50
+#: how long the loop waits at most before it looks whether a frame is due
+_LOOK_S = 0.0005
+_READ_BYTES = 1 << 16
+#: what is still on its way may come so long after the last frame
+_PATIENCE_S = 1.0
 
 
 class Listener:
     """Notes when each frame's first and last sample have arrived. Frame 0 begins where it is not silent any more."""
 
-    def __init__(self, rate_hz: int) -> None:
+    def __init__(self, port: int, bot: str, rate_hz: int) -> None:
         self.frames = round(rate_hz * FRAME_S)
         self.began = -1
         self.heard = 0
         self.first_s: list[float] = []
         self.last_s: list[float] = []
+        self._rest = b""
+        self._begun = False
+        self.wire = socket.create_connection(("127.0.0.1", port), 10.0)
+        # 1.0: what follows the head are the samples alone, without lengths of chunks
+        self.wire.sendall(f"GET /live/audio/{bot}.pcm?rate={rate_hz}&wait=60 HTTP/1.0\r\n\r\n".encode())
+        self.wire.setblocking(False)
 
-    async def listen(self, client: aiohttp.ClientSession, url: str) -> None:
-        async with client.get(url) as reply:
-            reply.raise_for_status()
-            odd = b""
-            async for part in reply.content.iter_any():
-                now_s = time.monotonic()
-                part, odd = odd + part, b""
-                if len(part) % 2:
-                    part, odd = part[:-1], part[-1:]
-                self._note(np.frombuffer(part, "<i2"), now_s)
-
-    def _note(self, samples: "np.ndarray[Any, np.dtype[np.int16]]", now_s: float) -> None:
+    def read(self) -> None:
+        """Take what has come. Raises: RuntimeError where the server says no, or ends the stream."""
+        part = self.wire.recv(_READ_BYTES)
+        now_s = time.perf_counter()
+        if not part:
+            raise RuntimeError("the server has ended a stream that goes on")
+        part, self._rest = self._rest + part, b""
+        if not self._begun:
+            head, end, part = part.partition(b"\r\n\r\n")
+            if not end:
+                self._rest = head
+                return
+            if b" 200 " not in head[:16]:
+                raise RuntimeError(f"a listener was refused: {head[:200]!r}")
+            self._begun = True
+        if len(part) % 2:
+            part, self._rest = part[:-1], part[-1:]
         if self.began < 0:
-            loud = np.flatnonzero(np.abs(samples) > 1000)
+            loud = np.flatnonzero(np.abs(np.frombuffer(part, "<i2").astype(np.int32)) > 1000)
             if len(loud):
                 self.began = self.heard + int(loud[0])
-        self.heard += len(samples)
+        self.heard += len(part) // 2
         if self.began >= 0:
             known = self.heard - self.began
             while len(self.first_s) * self.frames < known:
@@ -63,94 +77,82 @@ class Listener:
                 self.last_s.append(now_s)
 
 
-async def speak(client: aiohttp.ClientSession, url: str, frames: int, begin_s: float, sent_s: list[float]) -> None:
-    """One bot, in real time; each has its own moment within the 20 ms."""
-    tone = np.rint(9000 * np.sin(2 * np.pi * 500 * np.arange(960) / BOT_RATE_HZ) + 12_000).astype("<i2").tobytes()
-    frame = struct.pack("<BH", 1, 3) + b"ada" + struct.pack("<H", 3) + b"Ada" + tone
-    async with client.ws_connect(url) as socket:
-        for number in range(frames):
-            await asyncio.sleep(begin_s + number * FRAME_S - time.monotonic())
-            sent_s.append(time.monotonic())
-            await socket.send_bytes(frame)
+class Bots:
+    """As many as ``count``; number ``n`` speaks ``n / count`` of a frame after the first."""
+
+    def __init__(self, port: int, count: int) -> None:
+        tone = np.rint(9000 * np.sin(2 * np.pi * 500 * np.arange(960) / BOT_RATE_HZ) + 12_000).astype("<i2").tobytes()
+        self._frame = client_frame(0x82, frame(pcm=tone))
+        self._wires = [connect(port, f"/meetstream/default/bot-{number}/audio") for number in range(count)]
+        self._sent = 0
+        self._late_s: list[float] = []
+        self.begin_s = time.perf_counter() + 0.2
+
+    def due_s(self, bot: int, number: int) -> float:
+        """When frame ``number`` of ``bot`` is to be sent."""
+        return self.begin_s + (number + bot / len(self._wires)) * FRAME_S
+
+    def speak(self) -> None:
+        """Send what is due. Raises: RuntimeError where a socket does not take a frame whole."""
+        count = len(self._wires)
+        while (late_s := time.perf_counter() - self.due_s(self._sent % count, self._sent // count)) >= 0:
+            self._late_s.append(late_s)
+            try:
+                done = self._wires[self._sent % count].send(self._frame)
+            except BlockingIOError:
+                done = 0
+            if done < len(self._frame):
+                raise RuntimeError("the server is so far behind that a socket is full: it needs fewer streams")
+            self._sent += 1
+
+    def late_ms(self) -> float:
+        """The 99th percentile."""
+        return float(np.percentile(self._late_s, 99)) * 1000
 
 
-async def drive(url: str, streams: int, seconds: float, rate_hz: int) -> dict[str, float]:
-    """The bots and their listeners; latencies in milliseconds."""
-    frames = round(seconds / FRAME_S)
-    listeners = [Listener(rate_hz) for _ in range(streams)]
-    sent: list[list[float]] = [[] for _ in range(streams)]
-    begin_s = time.monotonic() + 1.5
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as client, asyncio.TaskGroup() as tasks:
-        ears = [
-            tasks.create_task(one.listen(client, f"{url}/live/audio/bot-{number}.pcm?rate={rate_hz}&wait=60"))
-            for number, one in enumerate(listeners)
-        ]
-        await asyncio.sleep(0.5)
-        mouths = [
-            tasks.create_task(
-                speak(
-                    client,
-                    f"{url}/meetstream/default/bot-{n}/audio",
-                    frames,
-                    begin_s + n * FRAME_S / streams,
-                    sent[n],
-                )
-            )
-            for n in range(streams)
-        ]
-        await asyncio.wait(mouths)
-        await asyncio.sleep(0.1)
-        for ear in ears:
-            ear.cancel()
-    told: dict[str, float] = {"frames": sum(map(len, sent))}
-    late = [
-        (at_s - begin_s - n * FRAME_S / streams - number * FRAME_S) * 1000
-        for n, times in enumerate(sent)
-        for number, at_s in enumerate(times)
-    ]
-    told["late_p99_ms"] = float(np.percentile(late, 99))
-    for name in ("first", "last"):
-        took = [
-            (heard_s - sent_s) * 1000
-            for one, times in zip(listeners, sent, strict=True)
-            for sent_s, heard_s in list(zip(times, getattr(one, f"{name}_s"), strict=False))[_WARM_FRAMES:]
-        ]
-        told |= {f"{name}_p{p}_ms": round(float(np.percentile(took, p)), 2) for p in (50, 99)}
-        told[f"{name}_count"] = len(took)
-    return told
+def drive(port: int, streams: int, seconds: float, rate_hz: int) -> tuple[Bots, list[Listener]]:
+    """Have ``streams`` bots speak, one listener for each."""
+    room_for(2 * streams)
+    listeners = [Listener(port, f"bot-{number}", rate_hz) for number in range(streams)]
+    poll, of = select.epoll(), {one.wire.fileno(): one for one in listeners}
+    for number in of:
+        poll.register(number, select.EPOLLIN)
+    bots = Bots(port, streams)
+    end_s = bots.due_s(0, round(seconds / FRAME_S))
+    while (now_s := time.perf_counter()) < end_s + _PATIENCE_S:
+        if now_s < end_s:
+            bots.speak()
+        for number, _ in poll.poll(_LOOK_S):
+            of[number].read()
+    return bots, listeners
 
 
 def measure(streams: int, seconds: float, rate_hz: int) -> None:
     """Start a server, be its bots and listeners, tell what came of it."""
-    with tempfile.TemporaryDirectory(prefix="live-audio-") as name:
-        folder = Path(name)
-        (folder / "c.toml").write_text(_CONFIG)
-        with serving(folder, "--config", "c.toml", "--data", "data") as server:
-            url = server.url
-            begin_s, cpu_s, own_s = time.monotonic(), _cpu_s(server.process.pid), time.process_time()
-            told = uvloop.run(drive(url, streams, seconds, rate_hz))
-            lasted_s = time.monotonic() - begin_s
-            share = (_cpu_s(server.process.pid) - cpu_s) / lasted_s
-            own = (time.process_time() - own_s) / lasted_s
-    print(f"{streams} streams at {rate_hz} Hz, {told['frames']:.0f} frames in {seconds:g} s")
-    print(f"  server {share:.0%} of a core, bots and listeners {own:.0%}; bots late p99 {told['late_p99_ms']:.1f} ms")
+    with running(_OURS) as server:
+        begin_s, cpu_s, own_s = time.perf_counter(), server.cpu_s(), time.process_time()
+        bots, listeners = drive(server.port, streams, seconds, rate_hz)
+        lasted_s = time.perf_counter() - begin_s
+        share, own = (server.cpu_s() - cpu_s) / lasted_s, (time.process_time() - own_s) / lasted_s
+    print(f"{streams} streams, listeners at {rate_hz} Hz, {seconds:g} s")
+    print(f"  server {share:.0%} of a core, bots and listeners {own:.0%}; bots late p99 {bots.late_ms():.1f} ms")
     for name in ("first", "last"):
-        p50, p99, count = (told[f"{name}_{key}"] for key in ("p50_ms", "p99_ms", "count"))
-        print(f"  until its {name} sample is out: p50 {p50:5.1f} ms, p99 {p99:5.1f} ms   ({count:.0f} frames)")
+        took = [
+            (heard_s - bots.due_s(bot, number)) * 1000
+            for bot, one in enumerate(listeners)
+            for number, heard_s in list(enumerate(getattr(one, f"{name}_s")))[_WARM_FRAMES:]
+        ]
+        p50, p99 = np.percentile(took, (50, 99))
+        print(f"  until its {name} sample is out: p50 {p50:5.1f} ms, p99 {p99:5.1f} ms   ({len(took)} frames)")
 
 
-def _cpu_s(pid: int) -> float:
-    """Processor time of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def main() -> None:
+def main(argv: list[str] | None = None) -> Any:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.live_audio", description=__doc__)
     parser.add_argument("--streams", type=int, default=100)
-    parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--rate", type=int, default=BOT_RATE_HZ, help="hertz, for the listeners")
-    options = parser.parse_args()
+    options = parser.parse_args(argv)
+    pin_load()
     measure(options.streams, options.seconds, options.rate)
 
 

@@ -1,8 +1,8 @@
 """``python -m tests.benchmarks.live_events``: how soon an event is at a subscriber, what subscribers cost ingestion.
 
-The server, the sender and the subscribers are processes of their own, on 127.0.0.1, with the journal on. What is
-measured: from before a POST is written to its line at one SSE subscriber, at a steady rate; and POSTs a second as fast
-as they go, without subscribers and with many on the same stream, in turn.
+The server, with the journal and a file sink, has a core; senders and subscribers have the other. What is measured: from
+when a POST was due to its line at one SSE subscriber, at a steady rate; and POSTs a second as fast as ``wrk`` sends
+them, without subscribers and with many on the same stream, in turn.
 """
 
 import argparse
@@ -14,111 +14,102 @@ import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from typing import cast
 
-import aiohttp
 import orjson
 
-from tests.commands.process import ROOT, serving
+from tests.benchmarks.contenders import Contender, pin_load, running
+from tests.benchmarks.steady import send_steadily
+from tests.benchmarks.voices import room_for
+from tests.benchmarks.wrk import CONNECTIONS, run_wrk
+from tests.commands.process import ROOT
 from tests.faults.load import body, quantile_ms
 
+_OURS = Contender("ours")
 _MARK = b'"message":"'
-_CONNECTIONS = 16
 _WARM_S = 1.0
-_CONFIG = '[server]\nport = 0\n[sinks.file]\ntype = "file"\n'
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.live_events", description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
     parser.add_argument("--rate", type=float, default=500.0, help="POSTs a second, of the latency")
     parser.add_argument("--subscribers", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=3, help="of ingestion without and with subscribers")
+    parser.add_argument("--rounds", type=int, default=3, help="of each measurement")
     parser.add_argument("--subscribe", nargs=2, metavar=("URL", "COUNT"), help="be the subscribers, until killed")
     args = parser.parse_args()
     if args.subscribe:
         _subscribe(args.subscribe[0], int(args.subscribe[1]))
         return
-    with tempfile.TemporaryDirectory(prefix="live-") as name:
-        folder = Path(name)
-        (folder / "c.toml").write_text(_CONFIG)
-        with serving(folder, "--config", "c.toml", "--data", "data") as server:
-            url = server.url
-            latencies = asyncio.run(_latency(url, args.rate, args.seconds))
+    pin_load()
+    with running(_OURS) as server:
+        for _ in range(args.rounds):
+            latencies = asyncio.run(_latency(server.port, args.rate, args.seconds))
             p50, p99 = quantile_ms(latencies, 0.5), quantile_ms(latencies, 0.99)
+            print(f"POST to subscriber, {args.rate:g}/s: {len(latencies)} events, p50 {p50:.2f}, p99 {p99:.2f} ms")
+        shares = []
+        for _ in range(args.rounds if args.subscribers else 0):
+            alone, _ = run_wrk(f"{server.url}/meetstream/default", args.seconds)
+            with _subscribers(server.url, args.subscribers):
+                beside, sender = run_wrk(f"{server.url}/meetstream/default", args.seconds)
+            shares.append(beside.rate / alone.rate)
             print(
-                f"POST to subscriber, {args.rate:g} a second: {len(latencies)} events, p50 {p50:.2f}, p99 {p99:.2f} ms"
+                f"POSTs a second over {CONNECTIONS} connections: {alone.rate:.0f} alone, {beside.rate:.0f} beside "
+                f"{args.subscribers} subscribers (the sender had {sender:.0%} of its core)"
             )
-            shares = []
-            for _ in range(args.rounds):
-                alone = asyncio.run(_ingestion(url, args.seconds))
-                with _subscribers(url, args.subscribers):
-                    beside = asyncio.run(_ingestion(url, args.seconds))
-                shares.append(beside / alone)
-                print(f"POSTs a second: {alone:.0f} alone, {beside:.0f} beside {args.subscribers} subscribers")
+        if shares:
             print(f"left beside subscribers: {100 * statistics.median(shares):.0f} %")
 
 
-async def _latency(url: str, rate: float, seconds: float) -> list[float]:
-    """Seconds from a POST to its line, of those after the first second."""
-    sent_s: dict[bytes, float] = {}
-    found: list[float] = []
-    total = int(rate * (seconds + _WARM_S))
-    begun = asyncio.Event()
-
-    async def read() -> None:
-        async with aiohttp.ClientSession() as client, client.get(f"{url}/live/events", timeout=None) as reply:
-            begun.set()
-            async for line in reply.content:
-                if line.startswith(b"data: ") and _MARK in line:
-                    now_s, serial = time.perf_counter(), line.partition(_MARK)[2].partition(b'"')[0]
-                    found.append(now_s - sent_s[serial])
-                    if len(found) == total:
-                        return
-
-    async def send(client: aiohttp.ClientSession, serial: int) -> None:
-        sent_s[str(serial).encode()] = time.perf_counter()
-        async with client.post(f"{url}/meetstream/default", data=_body(serial)) as reply:
-            assert reply.status == 200
-
-    async with asyncio.TaskGroup() as tasks, aiohttp.ClientSession() as client:
-        reader = tasks.create_task(read())
-        await begun.wait()
-        begin_s = time.perf_counter()
-        async with asyncio.TaskGroup() as posts:
-            for serial in range(total):
-                await asyncio.sleep(begin_s + serial / rate - time.perf_counter())
-                posts.create_task(send(client, serial))
-        async with asyncio.timeout(10):
-            await reader
-    return found[int(rate * _WARM_S) :]
+async def _latency(port: int, rate: float, seconds: float) -> list[float]:
+    """Seconds from when a POST was due to its line, of those after the first second."""
+    total, first = int(rate * (seconds + _WARM_S)), time.time_ns()
+    reader = _Reader()
+    await asyncio.get_running_loop().create_connection(lambda: reader, "127.0.0.1", port)
+    await reader.begun.wait()
+    answers = await send_steadily(port, rate, [_request(port, first + number) for number in range(total)])
+    assert answers.failed == 0, f"{answers.failed} of {answers.sent} POSTs failed"
+    async with asyncio.timeout(10):
+        while not reader.seen_s.keys() >= {first, first + total - 1}:  # noqa: ASYNC110 - one wait, at the end
+            await asyncio.sleep(0.01)
+    reader.close()
+    if answers.late > total // 100:
+        print(f"{answers.late} of {total} POSTs left more than 1 ms late: the sender is part of what is measured")
+    return [reader.seen_s[first + n] - answers.begun_s - n / rate for n in range(int(rate * _WARM_S), total)]
 
 
-async def _ingestion(url: str, seconds: float) -> float:
-    """POSTs a second, as fast as some connections go."""
-    count = 0
-    first = time.time_ns()
+class _Reader(asyncio.Protocol):
+    """A subscriber. ``seen_s``: when the line of each POST was there, by the POST's number."""
 
-    async def send(client: aiohttp.ClientSession, until_s: float) -> None:
-        nonlocal count
-        while time.perf_counter() < until_s:
-            count += 1
-            async with client.post(f"{url}/meetstream/default", data=_body(first + count)) as reply:
-                assert reply.status == 200
+    def __init__(self) -> None:
+        self.begun = asyncio.Event()
+        self.seen_s: dict[int, float] = {}
+        self._rest = b""
 
-    async with aiohttp.ClientSession() as client, asyncio.TaskGroup() as tasks:
-        until_s = time.perf_counter() + seconds
-        for _ in range(_CONNECTIONS):
-            tasks.create_task(send(client, until_s))
-    return count / seconds
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        # 1.0: lines follow the head without lengths of chunks between them
+        self._transport.write(b"GET /live/events HTTP/1.0\r\n\r\n")
+
+    def data_received(self, data: bytes) -> None:
+        now_s = time.perf_counter()
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        for line in lines:
+            if line.startswith(b"data: ") and _MARK in line:
+                self.seen_s[int(line.partition(_MARK)[2].partition(b'"')[0])] = now_s
+        self.begun.set()
+
+    def close(self) -> None:
+        self._transport.close()
 
 
-def _body(serial: int) -> bytes:
-    return orjson.dumps(orjson.loads(body("bot-1", serial)) | {"message": str(serial)})
+def _request(port: int, serial: int) -> bytes:
+    content = orjson.dumps(orjson.loads(body("bot-1", serial)) | {"message": str(serial)})
+    head = f"POST /meetstream/default HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
 
 
 @contextlib.contextmanager
@@ -142,6 +133,7 @@ def _subscribe(url: str, count: int) -> None:
     They stand for other machines, so they take as little of this one as can be: the kernel throws away what has come
     (``MSG_TRUNC``)."""
     host, _, port = url.removeprefix("http://").partition(":")
+    room_for(count)
     poll, wires = select.epoll(), {}
     for _ in range(count):
         wire = socket.create_connection((host, int(port)))

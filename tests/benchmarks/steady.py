@@ -21,8 +21,10 @@ _serials = itertools.count(os.getpid() * 1_000_000)
 
 @dataclass
 class Answers:
-    """``took``: when each was due (``time.perf_counter``) and how long it took from then to the begin of its answer."""
+    """``took``: when each was due (``time.perf_counter``) and how long it took from then to the begin of its answer.
+    ``begun_s``: when the first was due."""
 
+    begun_s: float = 0.0
     took: list[tuple[float, float]] = field(default_factory=list)
     sent: int = 0
     failed: int = 0
@@ -47,7 +49,7 @@ async def send_steadily(port: int, rate: float, some: Iterable[bytes]) -> Answer
     loop, answers = asyncio.get_running_loop(), Answers()
     pool = [(await loop.create_connection(lambda: _Post(answers), "127.0.0.1", port))[1] for _ in range(_CONNECTIONS)]
     turn = itertools.cycle(pool)
-    begun_s = time.perf_counter() + 0.1
+    begun_s = answers.begun_s = time.perf_counter() + 0.1
     for number, request in enumerate(some):
         due_s = begun_s + number / rate
         while (left_s := due_s - time.perf_counter()) > 0:  # noqa: ASYNC110 - time, no event

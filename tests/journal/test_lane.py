@@ -1,7 +1,9 @@
 """How records come to the writer: those of one turn of the loop as one, in order, and none is left behind."""
 
 import asyncio
+import os
 import sqlite3
+import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from receiver.errors import JournalUnavailable
+from receiver.journal.aside import NICE
 from receiver.journal.base import EVENTS
 from receiver.journal.lane import Lane
+from receiver.journal.segment import Segment
 from receiver.journal.sqlite import SqliteJournal
 from receiver.record import Record
 from tests.journal.test_sqlite import opened, read_all, record
@@ -111,6 +115,29 @@ async def test_a_failure_is_told_to_each_and_the_next_turn_is_taken(tmp_path: Pa
         seen.broken = False
         await journal.submit(record(b"next"))
         assert [one.payload for one in await read_all(journal)] == [b"next"] and journal.lanes[EVENTS].error is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have a priority of their own on Linux only")
+async def test_a_file_is_folded_by_a_thread_that_stands_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is as much work as writing the file was, and would take its core from what is live for so long."""
+    priorities: list[tuple[str, int]] = []
+
+    def close(segment: Segment) -> None:
+        thread = threading.current_thread()
+        priorities.append((thread.name, os.getpriority(os.PRIO_PROCESS, threading.get_native_id())))
+        fold(segment)
+
+    fold = Segment.close
+    monkeypatch.setattr(Segment, "close", close)
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    async with opened(tmp_path, segment_bytes=4096) as journal:
+        for number in range(20):
+            await journal.submit(record(b"%d" % number))
+        await until(lambda: len(priorities) > 1)
+        assert {name for name, _ in priorities} == {"journal-events-fold"}
+        assert {nice for _, nice in priorities} == {max(before, NICE)}
+        assert os.getpriority(os.PRIO_PROCESS, 0) == before
+        assert [one.payload for one in await read_all(journal)] == [b"%d" % number for number in range(20)]
 
 
 async def test_a_probe_needs_no_record(tmp_path: Path) -> None:

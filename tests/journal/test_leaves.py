@@ -1,16 +1,19 @@
 """Rows found without the tree: in whole files the same ones as SQLite gives, in damaged ones what is left."""
 
+import asyncio
 import shutil
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
+import psutil
 import pytest
 
 from receiver.journal.base import EVENTS, MEDIA
 from receiver.journal.leaves import Leaves
 from receiver.journal.sqlite import SqliteJournal
-from tests.journal.test_chain import FIRST, INNER, PAGE, files, limits, numbers, record, write
+from tests.journal.test_chain import FIRST, INNER, PAGE, files, limits, numbers, read_all, record, vanish, write
 
 
 def rows_in(path: Path) -> list[tuple[int, bytes, bytes, bytes]]:
@@ -23,6 +26,13 @@ def rows_of(path: Path) -> list[tuple[int, bytes, bytes, bytes]]:
     """All rows, from SQLite."""
     with closing(sqlite3.connect(path)) as db:
         return db.execute("SELECT seq, key, meta, payload FROM record ORDER BY seq").fetchall()
+
+
+def open_files(folder: Path) -> set[Path]:
+    """Files of a lane, without their logs, that this process has open."""
+    return {path for one in psutil.Process().open_files() if (path := Path(one.path)).parent == folder} & set(
+        folder.glob("*.db")
+    )
 
 
 async def test_they_are_those_of_sqlite(tmp_path: Path) -> None:
@@ -88,3 +98,37 @@ async def test_a_leaf_that_says_too_little(tmp_path: Path) -> None:
     raw[leaf + 8] ^= 0x40
     path.write_bytes(raw)
     assert [row[0] for row in rows_in(path)] == wanted
+
+
+async def test_a_file_that_is_written_keeps_its_log_whoever_closes_it(tmp_path: Path) -> None:
+    """Its leaves were looked at, and then another process opens it and closes it. That one is not the last, so what is
+    written from then on is found after a crash."""
+    live, killed = tmp_path / "live", tmp_path / "killed"
+    journal = SqliteJournal(live, limits(segment_bytes=10_000_000), FIRST - 1)
+    for number in range(10):
+        await journal.submit(record(number))
+    (path,) = files(live)
+    vanish(path, numbers(path)[3:5])
+    assert [one.kind for one in await read_all(journal, 1 << 20)].count("damaged") == 1
+    passer_by = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]); db.execute('SELECT * FROM record'); db.close()"
+    passing = await asyncio.create_subprocess_exec(sys.executable, "-c", passer_by, path)
+    assert await passing.wait() == 0
+    await journal.submit(record(10))
+    shutil.copytree(live, killed)
+    await journal.close()
+    assert len(numbers(files(killed)[0])) == 9
+
+
+async def test_a_file_is_let_go_of_when_it_is_not_written_any_more(tmp_path: Path) -> None:
+    """A later look closes it; the end of the journal closes the last one. Retention could not give its space back."""
+    journal = SqliteJournal(tmp_path, limits(segment_bytes=10_000), FIRST - 1)
+    for number in range(1, 9):
+        await journal.submit(record(number))
+        vanish(files(tmp_path)[-1], numbers(files(tmp_path)[-1])[-1:])
+        await read_all(journal, 1 << 20)
+    written = files(tmp_path)[-1]
+    async with asyncio.timeout(30):
+        while open_files(tmp_path / EVENTS) != {written}:  # until the others are folded
+            await read_all(journal, 1 << 20)
+    await journal.close()
+    assert len(files(tmp_path)) > 2 and open_files(tmp_path / EVENTS) == set()
