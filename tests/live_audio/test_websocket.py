@@ -108,9 +108,9 @@ async def test_a_gap_is_told_and_not_sent(tmp_path: Path) -> None:
                         after += message
                         frames += 960
                     elif (told := json.loads(message))["type"] == "gap":
-                        assert told["first_sample"] == frames and told["ms"] == pytest.approx(
-                            told["samples"] / 48, abs=0.01
-                        )
+                        # where nothing is left out in time, a message that silence has begun is completed behind it
+                        assert 0 <= told["first_sample"] - frames < (1 if told["samples"] else 960)
+                        assert told["ms"] == pytest.approx(told["samples"] / 48, abs=0.01)
                         gaps.append(told)
                         after.clear()
                         frames += told["samples"]
