@@ -15,7 +15,7 @@ from httpx_sse import aconnect_sse
 from receiver.app import Receiver
 from tests.support import JOINING
 
-READ_S = 30.0
+READ_S = 60.0
 
 
 async def post(server: Receiver, *bots: str, token: str = "") -> None:

@@ -1,7 +1,6 @@
 """Who may read what is live: tokens, scopes, sessions, other origins. On a real server."""
 
 import signal
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http.cookies import SimpleCookie
@@ -19,7 +18,7 @@ from receiver.live.access import COOKIE
 from receiver.live.sessions import Credential, seal, with_session, with_token
 from receiver.secretfiles import read_runtime
 from receiver.settings import from_dict
-from tests.commands.process import run_receiver, serving
+from tests.commands.process import DEADLINE_S, run_receiver, serving
 from tests.live.readers import post, reading, subjects, take
 from tests.live.test_events import clients, socket_url, told
 from tests.support import running, settings_dict, until
@@ -319,7 +318,7 @@ def test_readers_change_in_place_and_go_on_at_a_hand_over(tmp_path: Path) -> Non
     from websockets.sync.client import connect as dial
 
     path = tmp_path / "receiver.toml"
-    text = '[server]\nport = 0\n[sinks.f]\ntype = "file"\n[readers.page]\ntoken_file = "t"\n'
+    text = '[server]\nport = 0\ndrain_s = 60\n[sinks.f]\ntype = "file"\n[readers.page]\ntoken_file = "t"\n'
     path.write_text(f'data_dir = "{tmp_path}/data"\n{text}')
     (tmp_path / "t").write_text("first-1")
 
@@ -335,19 +334,18 @@ def test_readers_change_in_place_and_go_on_at_a_hand_over(tmp_path: Path) -> Non
         with pytest.raises(Exception, match="401"), dial(socket_url(server.url), additional_headers=bearer("first-1")):
             pass
         with dial(socket_url(server.url), additional_headers=bearer("second-2")) as socket:
-            assert msgspec.json.decode(socket.recv(10))["type"] == "receiver.position"
+            assert msgspec.json.decode(socket.recv(DEADLINE_S))["type"] == "receiver.position"
             deliver(server.url, "a")
-            seen = msgspec.json.decode(socket.recv(10))
+            seen = msgspec.json.decode(socket.recv(DEADLINE_S))
             assert run_receiver("reload", "--config", str(path), "--restart").returncode == 0
             with pytest.raises(ConnectionClosed):
-                socket.recv(10)
+                socket.recv(DEADLINE_S)
             assert socket.protocol.close_code == 1012
         runtime = read_runtime(tmp_path / "data")
         assert runtime is not None
         deliver(runtime.url, "b")
         query = f"?after={seen['sequence']}"
         with dial(socket_url(runtime.url, query), additional_headers=bearer("second-2")) as socket:
-            assert msgspec.json.decode(socket.recv(10))["subject"] == "b"
+            assert msgspec.json.decode(socket.recv(DEADLINE_S))["subject"] == "b"
         assert "second-2" not in server.text and "first-1" not in server.text
-        begun_s = time.monotonic()
-        assert server.stop(signal.SIGTERM)[0] == 0 and time.monotonic() - begun_s < 10
+        assert server.stop(signal.SIGTERM)[0] == 0  # long before the drain would end

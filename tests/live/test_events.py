@@ -4,7 +4,6 @@ import asyncio
 import io
 import json
 import random
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from receiver.app import Receiver
 from receiver.live import hub
-from tests.live.readers import post, post_many, read_for, reading, slow_reader, subjects, take
+from tests.live.readers import READ_S, post, post_many, read_for, reading, slow_reader, subjects, take
 from tests.support import running, until
 from tests.vendors.meetstream_wire import frame
 
@@ -29,7 +28,7 @@ def socket_url(url: str, query: str = "") -> str:
 async def told(socket: ClientConnection, *, positions: bool = False) -> dict[str, Any]:
     """The next message; ``positions``: also one that only tells the reader where he is."""
     while True:
-        message = await asyncio.wait_for(socket.recv(), 10)
+        message = await asyncio.wait_for(socket.recv(), READ_S)
         assert isinstance(message, str)
         found: dict[str, Any] = json.loads(message)
         if positions or found["type"] != "receiver.position":
@@ -47,7 +46,7 @@ async def test_curl_sees_events_as_they_happen(tmp_path: Path) -> None:
         await post(server, "bot-1", "bot-2")
         text = b""
         while text.count(b"\n\n") < 3:
-            text += await asyncio.wait_for(curl.stdout.read(65536), 10)
+            text += await asyncio.wait_for(curl.stdout.read(65536), READ_S)
         curl.kill()
         await curl.wait()
     head, _, body = text.partition(b"\r\n\r\n")
@@ -80,12 +79,12 @@ async def test_who_keeps_up_gets_messages_of_every_length(tmp_path: Path) -> Non
         connect(socket_url(server.url, "?format=text&types=bot.*&subject=bot-1")) as lines,
     ):
         await until(lambda: clients(server) == 3)
-        await asyncio.wait_for(lines.recv(), 10)  # where he is
+        await asyncio.wait_for(lines.recv(), READ_S)  # where he is
         for filler in (1, 1_000, 100_000):
             await post_many(server, filler, filler + 1, filler=filler)
             (found,) = await take(events, 1)
             assert await told(socket) == found["data"] and len(found["data"]["data"]["message"]) == filler
-        line = await asyncio.wait_for(lines.recv(), 10)
+        line = await asyncio.wait_for(lines.recv(), READ_S)
         assert isinstance(line, str) and len(line) < 126 and "[bot-1]" in line
 
 
@@ -142,11 +141,9 @@ async def test_a_slow_reader_holds_up_nobody(tmp_path: Path) -> None:
     async with running(tmp_path) as server, reading(server) as others:
         with slow_reader(server) as wire:
             await until(lambda: clients(server) == 2)
-            begun_s = time.monotonic()
             load = asyncio.ensure_future(post_many(server, 0, 1000, filler=16_000))
             assert len(await take(others, 1000)) == 1000
             await load
-            assert time.monotonic() - begun_s < 30
             await until(lambda: gauge(server, "receiver_live_clients_behind") == 1)
             got = await asyncio.to_thread(read_for, wire, f"id: {server.journal.head:020d}".encode())
     assert [int(line[4:]) for line in got.decode().splitlines() if line.startswith("id: ")] == list(
@@ -220,7 +217,7 @@ async def test_a_stop_says_so(tmp_path: Path) -> None:
         with slow_reader(server) as wire:
             socket = await connect(socket_url(server.url))
             await until(lambda: clients(server) == 2)
-            stopping = asyncio.ensure_future(server.live.stop((1001, "server is shutting down"), 2.0))
+            stopping = asyncio.ensure_future(server.live.stop((1001, "server is shutting down"), 20.0))
             with pytest.raises(ConnectionClosed):
                 await told(socket)
             assert socket.close_code == 1001 and socket.close_reason == "server is shutting down"

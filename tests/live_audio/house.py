@@ -23,6 +23,7 @@ from receiver.live.audio.feeds import Feeds
 from receiver.live.audio.http import audio_routes
 from receiver.record import Kind, Record, pack_frames
 from tests.live_audio.chunks import BOT, Frame, decode
+from tests.support import until
 
 RATE_HZ = 16_000
 #: of 48 kHz: in 16 bits, more than sockets hold between them
@@ -37,6 +38,8 @@ class Bot:
         self.subject = subject
         self.said = 0
         self.number = 0
+        #: how long ago it seems to be that what it says came in
+        self.age_ns = 0
 
     @property
     def connection(self) -> str:
@@ -57,7 +60,7 @@ class Bot:
 
     async def speaks(self, samples: Samples, frame: int = 320, **keys: Any) -> None:
         """Frames of so many samples that arrive all at once, in one record: no busy machine makes pauses in it."""
-        now_ns = time.time_ns()
+        now_ns = time.time_ns() - self.age_ns
         messages = []
         for start in range(0, len(samples), frame):
             part = samples[start : start + frame]
@@ -68,8 +71,8 @@ class Bot:
 
     async def _put(self, kind: Kind, payload: bytes, lane: str) -> None:
         record = Record(
-            vendor="v", endpoint="e", kind=kind, payload=payload, received_ns=time.time_ns(), channel="audio",
-            connection=self.connection, subject=self.subject,
+            vendor="v", endpoint="e", kind=kind, payload=payload, received_ns=time.time_ns() - self.age_ns,
+            channel="audio", connection=self.connection, subject=self.subject,
         )  # fmt: skip
         record.events = decode(record).events
         await self.journal.submit(record, lane)
@@ -85,6 +88,11 @@ class House:
 
     def bot(self, subject: str = BOT) -> Bot:
         return Bot(self.journal, subject)
+
+    async def all_heard(self) -> None:
+        """Wait until all that is in the journal was read, and a listener has heard it or left it out."""
+        await until(lambda: self.feeds.cursor == self.journal.head, "the journal was read")
+        await until(lambda: self.feeds._feeds[BOT]._ears, "he keeps up")
 
     def at(self, name: str = f"{BOT}.wav", **query: Any) -> str:
         text = "&".join(f"{key}={value}" for key, value in query.items())
@@ -147,6 +155,11 @@ async def held_up(here: House, **query: Any) -> AsyncIterator[aiohttp.StreamRead
 def samples_of(pcm: bytes, channels: int = 1) -> Samples:
     """What a listener got."""
     return np.frombuffer(pcm[: len(pcm) // (2 * channels) * 2 * channels], "<i2").reshape(-1, channels)
+
+
+def spoken(sound: Samples) -> Samples:
+    """What there is without silence: a machine that stands still for a moment makes a pause in what is said live."""
+    return sound[sound.any(axis=1)]
 
 
 def place_of(sound: Samples, within: Samples) -> int:

@@ -137,8 +137,11 @@ async def test_what_was_folded_while_it_was_written_is_not_in_it(tmp_path: Path)
     saved: list[bytes] = []
     async with desk(tmp_path) as at:
         for n in range(8):
-            await put(at.journal, *turns(n * 50, n * 50 + 50), *(record({**JOINING, "bot_id": f"b{n}"}, n),))
-            if await at.keeper.save(at.tracker):
+            before, more = at.tracker.last, turns(n * 50, n * 50 + 50)
+            await put(at.journal, record({**JOINING, "bot_id": f"b{n}"}, n), *more[:10])
+            await until(lambda before=before: at.tracker.last is not before)  # type: ignore[misc]
+            written, _ = await asyncio.gather(at.keeper.save(at.tracker), put(at.journal, *more[10:]))
+            if written:
                 saved.append((tmp_path / NAME).read_bytes())
         await until(lambda: at.tracker.cursor == at.journal.head)
         book = picture(at.tracker.book)

@@ -255,7 +255,7 @@ async def test_what_another_reader_has_decoded_is_not_decoded_again(tmp_path: Pa
 async def test_a_full_tail_is_folded_in_slices_too(tmp_path: Path) -> None:
     """A tracker that starts late finds much in memory; the loop stays free meanwhile."""
     async with journal_in(tmp_path) as journal:
-        story = [said(f"turn {n}", n, final=True, turn=n) for n in range(2000)]
+        story = [said(f"turn {n}", n, final=True, turn=n) for n in range(6000)]
         one = partial("x", 1)
         for told in story:
             assert isinstance(told.data, Transcript)
@@ -267,5 +267,5 @@ async def test_a_full_tail_is_folded_in_slices_too(tmp_path: Path) -> None:
             while not tracker.caught_up.is_set():
                 seen.add(tracker.book.events)
                 await asyncio.sleep(0)
-        assert tracker.book.events == 2000
+        assert tracker.book.events == 6000
         assert len(seen) > 4

@@ -1,5 +1,6 @@
 """The page and ``/live/status`` over plain HTTP: what is served, with which headers, and to whom."""
 
+import asyncio
 import re
 import tomllib
 from pathlib import Path
@@ -139,6 +140,7 @@ async def test_the_lag_is_the_age_of_the_first_that_waits(tmp_path: Path) -> Non
         await post(server, "a")
         await until(lambda: server.ledger.sink("far").failures > 0, "the sink failed")
         before = (await status_of(server.url))["sinks"][0]
+        await asyncio.sleep(0.01)  # milliseconds are told
         await post(server, "b")
         after = (await status_of(server.url))["sinks"][0]
     assert (before["up"], before["pending"], after["pending"]) == (False, 1, 2)

@@ -209,7 +209,12 @@ async def test_a_long_transcript_costs_an_update_one_row(tmp_path: Path) -> None
     turns = [turn | {"text": f"Line {n}", "turn": n, "at_s": n, "until_s": n + 1} for n in range(5000)]
     view = {"source": "/meetstream/default", "subject": BOT, "phase": "active", "dropped_turns": 0, "turns": turns}
 
+    asked, again = asyncio.Event(), asyncio.Event()
+
     async def answer(route: Route) -> None:
+        if asked.is_set():
+            await again.wait()
+        asked.set()
         await route.fulfill(json=view)
 
     async with running(tmp_path) as server, browsing() as screen:
@@ -217,9 +222,11 @@ async def test_a_long_transcript_costs_an_update_one_row(tmp_path: Path) -> None
         await screen.page.route("**/transcript.json?*", answer)
         await screen.open_meeting(server)
         await expect(screen.page.locator("#turns .turn")).to_have_count(5000)
+        await expect(screen.page.locator("#turns .turn").last).to_contain_text("Line 4999")
         await expect(screen.page.locator("#active a.meeting")).to_have_count(100)
         await screen.page.evaluate(_WATCH_ROWS)
-        await asyncio.sleep(4)  # until the server's transcript was laid over it once more
+        again.set()
+        await screen.wait("() => window.touched.size === 5000")  # the server's transcript was laid over it once more
         await screen.page.evaluate("() => { window.touched.clear() }")
         await deliver(server, *(said("word " * n, 9000 + n, turn=9000, final=False) for n in range(1, 21)))
         await expect(screen.page.locator("#turns .turn").last).to_contain_text("word " * 20)

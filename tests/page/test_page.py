@@ -6,7 +6,6 @@ from typing import Any
 from aiohttp import web
 from playwright.async_api import expect
 
-from tests.end_to_end.process import free_port
 from tests.page.browser import BOT, PHONE, Screen, browsing, deliver, in_meeting, said
 from tests.support import running
 
@@ -17,7 +16,6 @@ RED = "rgb(179, 38, 30)"
 
 async def test_a_sink_that_dies_turns_red(tmp_path: Path) -> None:
     """Its row says so, with the reason and what waits, and is calm again when the far side is back."""
-    port = free_port()
 
     async def take(request: web.Request) -> web.Response:
         return web.Response(status=answer)
@@ -27,8 +25,8 @@ async def test_a_sink_that_dies_turns_red(tmp_path: Path) -> None:
     app.router.add_post("/", take)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    sinks = {"far": {"type": "http", "url": f"http://127.0.0.1:{port}/"}}
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    sinks = {"far": {"type": "http", "url": f"http://127.0.0.1:{runner.addresses[0][1]}/"}}
     try:
         async with running(tmp_path, sinks=sinks) as server, browsing() as screen:
             await deliver(server, in_meeting("a"))

@@ -72,7 +72,7 @@ class Recorder:
         self.posts.append(post)
         async with self.held:
             self.held.notify_all()
-            await asyncio.wait_for(self.held.wait_for(lambda: not self.hold(self, post)), timeout=10)
+            await asyncio.wait_for(self.held.wait_for(lambda: not self.hold(self, post)), timeout=30)
         if self.before_answer is not None:
             await self.before_answer(post)
         return web.Response(status=self.on_post(post))

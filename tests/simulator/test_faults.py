@@ -95,7 +95,7 @@ async def test_a_partial_may_come_after_its_commit() -> None:
     assert late == 1
 
 
-@pytest.mark.parametrize("speed", [0, 60])
+@pytest.mark.parametrize("speed", [0, 6])
 async def test_cut_sockets_come_back_with_a_fresh_ready(speed: float) -> None:
     """Audio, control and transcript are cut without a close frame; frames meanwhile are lost and counted."""
     async with recording_server() as recorder:
@@ -113,7 +113,9 @@ async def test_cut_sockets_come_back_with_a_fresh_ready(speed: float) -> None:
     assert tally.frames_lost == 25 if speed == 0 else tally.frames_lost >= 25
     assert tally.meetings[0].audio_span_s == speech.load().duration_s
     commits = [text for connection in recorder.of("transcript") for text in connection.texts if text.get("end_of_turn")]
-    assert [text["transcript"] for text in commits] == [turn.raw_text for turn in tally.meetings[0].turns]
+    heard, said = [text["transcript"] for text in commits], [turn.raw_text for turn in tally.meetings[0].turns]
+    # while a machine stands still the meeting's clock goes on, and what it says before the line is back is lost
+    assert heard == said if speed == 0 else heard == [one for one in said if one in heard] and heard[-1] == said[-1]
 
 
 async def test_garbage_is_counted_by_kind_and_nature() -> None:

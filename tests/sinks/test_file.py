@@ -181,6 +181,7 @@ async def test_files_of_past_days_that_an_earlier_process_left_are_closed(tmp_pa
         await sink.write(make_batch(make_lines(number, number, received_ns=START_NS + DAY_NS)))
         number += 1
         assert number < 2000
+        await asyncio.sleep(0.01)
     await sink.close()
 
 

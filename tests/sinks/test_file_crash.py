@@ -22,19 +22,17 @@ ROOT = Path(__file__).parents[2]
 
 #: lives a sink's whole life once for each step that touches the disk, and ends the process at that step
 DIES_AT_EACH_STEP = """
-import asyncio, os, sys
+import asyncio, itertools, os, sys
 from pathlib import Path
 from sinks import filelog
 from tests.sinks.factories import make_batch, make_lines
 from tests.sinks.filesink import file_sink, names, wait_until
 
 def live(folder, deadly):
-    step = 0
+    steps = itertools.count(1)
     def dying(function):
         def counted(*arguments, **named):
-            nonlocal step
-            step += 1
-            if step == deadly:
+            if next(steps) == deadly:
                 if function is real_write:
                     function(arguments[0], arguments[1][: len(arguments[1]) // 2])
                 os._exit(9)
@@ -68,14 +66,14 @@ while True:
 
 #: writes batches until it is killed
 WRITES_FOR_EVER = """
-import asyncio, sys
+import asyncio, itertools, sys
 from pathlib import Path
 from tests.sinks.factories import make_batch, make_lines
 from tests.sinks.filesink import file_sink
 async def main():
     sink = file_sink(Path(sys.argv[1]), rotate_bytes=20_000)
     await sink.open()
-    for start in range(1, 20_000, 7):
+    for start in itertools.count(1, 7):
         await sink.write(make_batch(make_lines(start, start + 6)))
 asyncio.run(main())
 """

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -288,6 +289,17 @@ async def serve_raw(handler: Callable[[asyncio.StreamReader, asyncio.StreamWrite
     return await asyncio.start_server(handle, "127.0.0.1", 0)
 
 
+async def was_asked(reader: asyncio.StreamReader) -> bool:
+    """Read a request to its end: what closes with some of it unread, breaks off its own answer. False where none came:
+    opening only looks whether anybody is there."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError:
+        return False
+    await reader.readexactly(int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]))
+    return True
+
+
 def url_of(server: asyncio.Server) -> str:
     return f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hush"
 
@@ -301,10 +313,10 @@ async def test_hanging_server_is_given_up(make: Make) -> None:
         gone.set()
 
     async with await serve_raw(hang) as server:
-        sink = await make(url_of(server), timeout_s=0.2)
-        with pytest.raises(SinkNotConnected, match=r"did not answer within 0\.2 s"):
+        sink = await make(url_of(server), timeout_s=1)
+        with pytest.raises(SinkNotConnected, match="did not answer within 1 s"):
             await sink.write(Batch([status_event(1)]))
-        await asyncio.wait_for(gone.wait(), 10)
+        await asyncio.wait_for(gone.wait(), 30)
 
 
 async def test_connection_lost_in_mid_request(make: Make) -> None:
@@ -325,7 +337,7 @@ async def test_the_status_is_the_answer(make: Make, tail: bytes) -> None:
     """An answer whose body breaks off is still the answer: the far side has said yes."""
 
     async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if await reader.read(65_536):
+        if await was_asked(reader):
             writer.write(b"HTTP/1.1 200 OK\r\n" + tail)
             await writer.drain()
 
@@ -339,7 +351,7 @@ async def test_endless_answer_is_not_read(make: Make) -> None:
     stopped = asyncio.Event()
 
     async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if not await reader.read(65_536):
+        if not await was_asked(reader):
             return
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n")
         try:
@@ -352,18 +364,17 @@ async def test_endless_answer_is_not_read(make: Make) -> None:
     async with await serve_raw(endless) as server:
         sink = await make(url_of(server))
         await sink.write(Batch([status_event(1)]))
-        await asyncio.wait_for(stopped.wait(), 10)
+        await asyncio.wait_for(stopped.wait(), 30)
 
 
 async def test_nobody_listens(tmp_path: Path) -> None:
     """Opening tells at once, in one sentence, that the far side cannot be reached; so does ``receiver check``."""
-    server = await serve_raw(lambda *_: asyncio.sleep(0))
-    url = url_of(server)
-    server.close()
-    await server.wait_closed()
-    sink = HttpSink("hook", HttpConfig(type="http", url=url), tmp_path)
-    with pytest.raises(SinkNotConnected, match=r"cannot connect to 127\.0\.0\.1:") as caught:
-        await sink.open()
+    with socket.socket() as silent:  # has the port, so that nobody else gets it, and does not listen there
+        silent.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/hush"
+        sink = HttpSink("hook", HttpConfig(type="http", url=url), tmp_path)
+        with pytest.raises(SinkNotConnected, match=r"cannot connect to 127\.0\.0\.1:") as caught:
+            await sink.open()
     assert "hush" not in str(caught.value)
     with pytest.raises(SinkNotConnected, match="not open"):
         await sink.write(Batch([status_event(1)]))

@@ -137,7 +137,7 @@ async def test_what_is_taken_back_has_not_arrived(monkeypatch: pytest.MonkeyPatc
     """Out of time: what was reported before is known, the rest is told as purged."""
     async with producing(monkeypatch) as producer, asyncio.TaskGroup() as group:
         client: Any = producer._producer
-        sending = group.create_task(producer.send(MESSAGES, 1.0))
+        sending = group.create_task(producer.send(MESSAGES, 3.0))
         await counted(client, 3)
         await asyncio.to_thread(client.report, b"0")
         assert await sending == [None, PURGED, PURGED]
@@ -152,7 +152,7 @@ async def test_silence_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sinks.kafka_producer, "PURGE_S", 0.05)
     async with producing(monkeypatch, Mute) as producer, asyncio.TaskGroup() as group:
         client: Any = producer._producer
-        sending = group.create_task(producer.send(MESSAGES, 1.0))
+        sending = group.create_task(producer.send(MESSAGES, 3.0))
         await counted(client, 3)
         await asyncio.to_thread(client.report, b"1", TOO_LARGE)
         await asyncio.to_thread(client.report, b"0")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import resource
@@ -50,6 +51,7 @@ def stdout_sink(fd: int, form: Literal["json", "text"] = "json") -> StdoutSink:
 def pipe() -> Iterator[tuple[int, int]]:
     """A pipe as (reading end, writing end); tests may close either."""
     ends = os.pipe()
+    fcntl.fcntl(ends[1], fcntl.F_SETPIPE_SZ, 1 << 16)  # of large pages it holds a megabyte
     yield ends
     for end in ends:
         with contextlib.suppress(OSError):
@@ -110,7 +112,7 @@ async def test_closing_does_not_wait_for_a_reader_who_does_not_read(pipe: tuple[
     await sink.open()
     writing = asyncio.ensure_future(sink.write(make_batch(make_lines(1, 2000))))
     await asyncio.to_thread(os.read, pipe[0], 1)
-    await asyncio.wait_for(sink.close(), 10)
+    await asyncio.wait_for(sink.close(), 30)
     with pytest.raises(SinkNotConnected):
         await writing
 
@@ -138,7 +140,7 @@ async def test_a_reader_who_leaves_in_the_middle_of_a_batch(pipe: tuple[int, int
         writing = asyncio.ensure_future(sink.write(make_batch(make_lines(1, 2000))))
         await asyncio.to_thread(os.read, pipe[0], 1)
         os.close(pipe[0])
-        await asyncio.wait_for(writing, 10)
+        await asyncio.wait_for(writing, 30)
     await sink.close()
     assert [entry["event"] for entry in logs] == ["sink.stdout.closed"]
 
