@@ -122,7 +122,9 @@ async def _send(
         if isinstance(part, Gap):
             filled = await fill(part.frames)
             left = part.frames - filled
-            gap = Left(part.first_sample + filled, left, round(left * 1000 / wish.rate_hz, 3))
+            # where nothing is left, silence has taken the whole place, and a message that it began may still wait
+            first = part.first_sample + filled - line.held_bytes // block
+            gap = Left(first, left, round(left * 1000 / wish.rate_hz, 3))
             await socket.send_str(_encode(gap).decode())
         elif not line.send(part):
             await line.drain()
