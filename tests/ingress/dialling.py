@@ -18,7 +18,8 @@ from tests.support import until
 
 ENVIRON = {"AGENT_TOKEN": TOKEN, "OTHER_TOKEN": "other-token-4711"}
 ENDPOINTS: dict[str, Any] = {"realtimekit": {"default": {}}}
-QUICK = Timing(ping_every_s=60.0, backoff=Backoff(first_s=0.01, most_s=0.02))
+#: pauses as short as possible; what a busy machine may exceed is long
+QUICK = Timing(ping_every_s=60.0, resume_s=60.0, open_s=60.0, backoff=Backoff(first_s=0.01, most_s=0.02))
 
 
 def sections(agent: AgentServer, **keys: Any) -> dict[str, Any]:
@@ -39,6 +40,12 @@ def book_of(server: Receiver) -> Intake:
 async def attached(agent: AgentServer, upgrades: int = 1) -> None:
     """Wait until the server has dialled so often, is connected, and knows the connection's id."""
     await until(lambda: len(agent.upgrades) >= upgrades and agent.attached, f"attached after {upgrades} upgrades")
+
+
+async def ended(agent: AgentServer, *endings: tuple[int, str]) -> None:
+    """Wait until the far end knows, too, how each of its sockets has ended."""
+    await until(lambda: len(agent.endings) >= len(endings), "the far end knows of it")
+    assert agent.endings == list(endings)
 
 
 async def taken(server: Receiver, texts: int) -> None:

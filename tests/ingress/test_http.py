@@ -14,7 +14,7 @@ import pytest
 from receiver.app import Receiver
 from receiver.ingress.quarantine import quarantined
 from receiver.record import Record
-from tests.support import JOINING, drained, events_in, running
+from tests.support import DEADLINE_S, JOINING, drained, events_in, running
 
 TOKEN = "tok-4711-secret"
 SECRET = "whsec_very_secret"
@@ -137,7 +137,7 @@ async def test_a_refused_client_costs_no_memory(tmp_path: Path) -> None:
     async with running(tmp_path, ENVIRON, endpoints=TOKEN_ENDPOINT) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
         writer.write(b"POST /meetstream/default HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n")
-        line = await asyncio.wait_for(reader.readline(), 5)
+        line = await asyncio.wait_for(reader.readline(), DEADLINE_S)
         assert b"401" in line
         writer.close()
 
@@ -149,7 +149,7 @@ async def test_expect_continue_asks_for_no_body_that_is_refused(tmp_path: Path) 
         for token, wanted in ((b"", b"401"), (f"/{TOKEN}".encode(), b"100")):
             reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
             writer.write(head % token)
-            assert wanted in await asyncio.wait_for(reader.readline(), 5)
+            assert wanted in await asyncio.wait_for(reader.readline(), DEADLINE_S)
             writer.close()
 
 
@@ -344,7 +344,7 @@ async def test_broken_http_is_a_4xx(tmp_path: Path, raw: bytes) -> None:
     async with running(tmp_path) as server:
         reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
         writer.write(raw)
-        line = await asyncio.wait_for(reader.readline(), 5)
+        line = await asyncio.wait_for(reader.readline(), DEADLINE_S)
         assert line.startswith(b"HTTP/1.") and line.split()[1].startswith(b"4"), line
         writer.close()
         assert (await call(server))[0] == 200
