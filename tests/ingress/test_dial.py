@@ -437,7 +437,7 @@ async def test_it_hangs_up_where_nothing_happens_any_more(tmp_path: Path, monkey
 
 async def test_nothing_is_dialled_for_what_would_not_be_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the disk has no space for transcripts nobody dials, and that is not the far end's fault; then it is."""
-    async with AgentServer.serving() as agent, running(tmp_path, ENVIRON, **sections(agent, give_up_s=0.05)) as server:
+    async with AgentServer.serving() as agent, running(tmp_path, ENVIRON, **sections(agent, give_up_s=0.5)) as server:
         await attached(agent)
         await taken(server, 2)
         shedding = server.shedding
@@ -448,8 +448,10 @@ async def test_nothing_is_dialled_for_what_would_not_be_taken(tmp_path: Path, mo
         await until(lambda: agent.endings, "hung up")
         assert agent.endings == [(1013, "the journal cannot take more now, come back later")]
         assert book_of(server).failed == 1 and book_of(server).balanced
+        held_s = time.monotonic()
         with capture_logs() as lines:
             await until(lambda: sum(line["event"] == "dial.redialling" for line in lines) > 5)
+            await until(lambda: time.monotonic() - held_s > 1.0, "longer than anybody is dialled in vain")
         assert len(agent.upgrades) == 1 and "weekly" in server.dialler.calls
         await agent.tell(said("meanwhile", second=2))
         shedding.kinds = frozenset()
