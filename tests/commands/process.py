@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 def run_receiver(*arguments: str, cwd: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
