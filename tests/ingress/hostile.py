@@ -29,7 +29,8 @@ async def wire(url: str, data: bytes = b"") -> Wire:
 async def wires(url: str, count: int, data: bytes = b"") -> AsyncIterator[list[Wire]]:
     """Many of them at once; gone at the end. This process may open as many files as it is allowed to."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with contextlib.suppress(ValueError, OSError):  # some systems cap it lower than they say
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     opened: list[Wire] = []
     try:
         while len(opened) < count:
