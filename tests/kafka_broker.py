@@ -33,6 +33,8 @@ SASL_USER, SASL_PASSWORD = "lake", "open-sesame"
 #: sixteen bytes in URL-safe base64; a drawn one may begin with ``-``, and is then taken for an option
 CLUSTER = "bWVldGluZy1yZWNlaXZlcg"
 READY = "Kafka Server started"
+#: of ports that are reserved
+_kept: list[socket.socket] = []
 SETTINGS = """\
 process.roles=broker,controller
 node.id=1
@@ -93,7 +95,7 @@ class RealBroker:
     def __init__(self, folder: Path, jars: Path) -> None:
         self._folder, self._jars = folder, jars
         self._process: subprocess.Popen[bytes] | None = None
-        ports = dict(zip(("port", "sasl", "controller"), _free_ports(3), strict=True))
+        ports = {name: reserved_port(16_000, 32_000) for name in ("port", "sasl", "controller")}
         self.address = f"127.0.0.1:{ports['port']}"
         self.sasl_address = f"127.0.0.1:{ports['sasl']}"
         self.title = f"Apache Kafka {_kafka_version()}"
@@ -205,6 +207,20 @@ def start_broker(folder: Path) -> RealBroker | MockBroker:
         return MockBroker(str(why))
 
 
+def reserved_port(low: int, high: int) -> int:
+    """A free port below the range from which the system hands them out, so that nobody gets it before it is served, or
+    while a server is down: other tests do not either, for this process keeps the same number of UDP."""
+    while True:
+        port = random.randrange(low, high)
+        kept = socket.socket(type=socket.SOCK_DGRAM)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            kept.bind(("127.0.0.1", port))
+            probe.bind(("127.0.0.1", port))
+            _kept.append(kept)
+            return port
+        kept.close()
+
+
 def fetch_jars() -> Path:
     """The folder of the broker's jars, filled by Maven if it is not there yet. Raises: Unavailable."""
     _require_java()
@@ -252,17 +268,6 @@ def _run_maven(target: Path) -> None:
 def _kafka_version() -> str:
     found = re.search(r"<kafka.version>(.+?)<", POM.read_text())
     return found[1] if found else ""
-
-
-def _free_ports(count: int) -> set[int]:
-    """Ports below the range from which the system hands them out, so that nobody gets one while the broker is down."""
-    ports: set[int] = set()
-    while len(ports) < count:
-        port = random.randrange(16_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            ports.add(port)
-    return ports
 
 
 if __name__ == "__main__":

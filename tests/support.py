@@ -63,8 +63,9 @@ async def drained(receiver: Receiver) -> None:
 
 
 def events_in(data_dir: Path) -> list[dict[str, Any]]:
-    """Events that the file sink wrote, in order."""
+    """Events that the file sink wrote, in order; it may be writing its next line."""
     lines: list[dict[str, Any]] = []
     for path in sorted((data_dir / "events").glob("*.jsonl")):
-        lines += [msgspec.json.decode(line) for line in path.read_bytes().splitlines()]
+        written = path.read_bytes().splitlines(keepends=True)
+        lines += [msgspec.json.decode(line) for line in written if line.endswith(b"\n")]
     return lines

@@ -46,7 +46,7 @@ def doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     def run(more: str = "") -> tuple[int, dict[str, Any]]:
         config = tmp_path / "receiver.toml"
         config.write_text(CONFIG.format(data=tmp_path / "data") + more)
-        status = main(["doctor", "--config", str(config), "--json", "--wait", "10"])
+        status = main(["doctor", "--config", str(config), "--json", "--wait", "30"])
         report = json.loads(capsys.readouterr().out)
         assert report["ok"] == (status == 0)
         return status, {one["what"]: one for one in report["findings"]}

@@ -71,7 +71,7 @@ async def test_ctrl_c_ends_it(tmp_path: Path, stuck: bool) -> None:
                 await bot.says(noise(48_000), rate_hz=48_000)
             await asyncio.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        assert await asyncio.wait_for(process.wait(), 10) == 130
+        assert await asyncio.wait_for(process.wait(), 20) == 130
         assert process.stderr is not None and await process.stderr.read() == b""
         os.close(read)
 

@@ -16,7 +16,7 @@ from receiver.app import Receiver
 from receiver.cli import main
 from receiver.commands.send import command_arguments
 from receiver.errors import Malformed
-from tests.support import running, until
+from tests.support import DEADLINE_S, running, until
 
 ADMIN = "admin-4711-secret"
 
@@ -52,7 +52,7 @@ async def test_a_command_reaches_the_bot(
     """The server is found through its data folder; no token is needed there."""
     async with running(tmp_path) as server, bot(server) as socket:
         assert await send(tmp_path, "bot-1", *words) == 0
-        got = json.loads(await asyncio.wait_for(socket.receive_str(), 10))
+        got = json.loads(await asyncio.wait_for(socket.receive_str(), DEADLINE_S))
         assert got.items() >= expected.items()
     assert "sent 1 message to bot-1\n" in capsys.readouterr().out
 
@@ -65,10 +65,10 @@ async def test_sound_and_pictures_come_from_files(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG")
     async with running(tmp_path / "data") as server, bot(server) as socket:
         assert await send(tmp_path / "data", "bot-1", "sendaudio", str(tmp_path / "a.wav")) == 0
-        sound = json.loads(await asyncio.wait_for(socket.receive_str(), 10))
+        sound = json.loads(await asyncio.wait_for(socket.receive_str(), DEADLINE_S))
         assert sound["sample_rate"] == 48_000 and len(base64.b64decode(sound["audiochunk"])) == 4800 * 2
         assert await send(tmp_path / "data", "bot-1", "sendimg", str(tmp_path / "a.png")) == 0
-        picture = json.loads(await asyncio.wait_for(socket.receive_str(), 10))
+        picture = json.loads(await asyncio.wait_for(socket.receive_str(), DEADLINE_S))
         assert base64.b64decode(picture["img"]) == b"\x89PNG"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.commands.process import run_receiver, serving
+from tests.commands.process import DEADLINE_S, run_receiver, serving
 from tests.support import JOINING, events_in
 
 TOKEN = "tok-4711-secret"
@@ -47,7 +47,7 @@ class HangingSink:
 
 def post(url: str, body: dict[str, Any]) -> int:
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as reply:
+    with urllib.request.urlopen(request, timeout=DEADLINE_S) as reply:
         status: int = reply.status
         return status
 
@@ -67,7 +67,7 @@ def test_a_signal_drains_and_exits_0(tmp_path: Path, number: int) -> None:
         for count in range(20):
             assert post(server.url + "/meetstream", JOINING | {"bot_id": f"bot-{count}"}) == 200
         status, took_s = server.stop(number)
-        assert (status, took_s < 10) == (0, True), server.text
+        assert (status, took_s < 15) == (0, True), server.text
         assert [line["event"] for line in server.lines[-2:]] == ["server.draining", "server.stopped"]
         printed = [json.loads(line)["subject"] for line in server.out.read_text().splitlines()]
     assert printed == [event["subject"] for event in events_in(tmp_path / "receiver-data")]
@@ -165,7 +165,7 @@ def test_a_sink_that_hangs_does_not_hang_the_drain(tmp_path: Path, how: str) -> 
     """A write or close that never ends, one that is stuck in a thread, one that ignores its cancellation: exit 0 after
     the limit, and the other sinks have everything."""
     status, took_s, server_text = hang(tmp_path, how)
-    assert status == 0 and took_s < 8 and "server.drain.incomplete" in server_text, server_text
+    assert status == 0 and took_s < 14 and "server.drain.incomplete" in server_text, server_text
     assert [event["subject"] for event in events_in(tmp_path / "receiver-data")] == ["bot-1"]
 
 
@@ -190,4 +190,5 @@ def hang(tmp_path: Path, how: str) -> tuple[int, float, str]:
     path = f"{Path(__file__).parent.parent.parent}:{site}"
     with serving(tmp_path, "--config", config(tmp_path, text), PYTHONPATH=path) as server:
         assert post(server.url + "/meetstream", JOINING) == 200
+        server.wait_until(lambda: len(events_in(tmp_path / "receiver-data")) == 1)  # the limit is short for a slow disk
         return *server.stop(signal.SIGTERM), server.text

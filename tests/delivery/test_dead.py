@@ -17,7 +17,7 @@ from receiver.journal.dead import DeadLetter, letters_in, pack_event, unpack_eve
 from receiver.journal.state import State
 from sinks.base import Batch, SinkNotConnected, SinkOverloaded, SinkRejected
 from tests.delivery.test_worker import FakeSink, House, house
-from tests.support import until
+from tests.support import DEADLINE_S, until
 
 SLOW = Backoff(first_s=60, most_s=60, jitter=0)
 
@@ -45,7 +45,7 @@ def lying(folder: Path) -> dict[str, DeadLetter]:
 async def retry(here: House, *numbers: int) -> dict[int, Outcome]:
     told: list[Outcome] = []
     await asyncio.wait_for(
-        Retry(here.workers, here.state.dead, here.journal, here.decode).run(numbers, told.append), 15
+        Retry(here.workers, here.state.dead, here.journal, here.decode).run(numbers, told.append), 3 * DEADLINE_S
     )
     return {outcome.number: outcome for outcome in told}
 
@@ -340,7 +340,7 @@ async def test_a_drain_ends_a_retry(tmp_path: Path) -> None:
         stuck = group.create_task(ended(here))
         await until(lambda: here.books["s"].retries >= 2)
         await here.drained()
-        await asyncio.wait_for(stuck, 5)
+        await asyncio.wait_for(stuck, DEADLINE_S)
         await ended(here)
     assert set(lying(tmp_path)) == {"a"}
 

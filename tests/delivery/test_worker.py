@@ -1,7 +1,7 @@
 """One sink's worker against a real journal: order, batches, cursor, retry, dead letters, drain. Sinks are fakes."""
 
 import asyncio
-import itertools
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -24,7 +24,7 @@ from receiver.journal.state import State
 from receiver.record import Decoded, Record
 from receiver.telemetry.ledger import SinkBook
 from sinks.base import Batch, SinkConfig, SinkNotConnected, SinkOverloaded, SinkRejected
-from tests.support import until
+from tests.support import DEADLINE_S, until
 
 QUICK = Backoff(first_s=0.001, most_s=0.004, jitter=0.5)
 Behaviour = Callable[[Batch], Awaitable[None]]
@@ -116,7 +116,7 @@ class House:
         """Tell every worker to drain and wait for the end."""
         for worker in self.workers.values():
             worker.drain()
-        await asyncio.wait_for(asyncio.gather(*self.tasks.values()), 10)
+        await asyncio.wait_for(asyncio.gather(*self.tasks.values()), 3 * DEADLINE_S)
 
 
 @asynccontextmanager
@@ -165,12 +165,13 @@ async def test_what_comes_in_short_intervals_is_written_together(tmp_path: Path)
     async with house(tmp_path) as here, asyncio.TaskGroup() as group:
         here.work(group, "s", sink)
         await until(lambda: "open" in sink.calls)
+        begun_s = time.monotonic()
         for number in range(50):
             await here.put(str(number))
             await asyncio.sleep(0.002)
         await until(lambda: len(sink.ids) == 50)
-        gaps_s = [after - before for before, after in itertools.pairwise(sink.at_s)]
-        assert all(gap_s > 0.015 for gap_s in gaps_s)
+        # one may be held up on its way to the sink, and the next not: all of them together tell
+        assert sink.at_s[-1] - begun_s > 0.019 * (len(sink.at_s) - 1)
         await here.drained()
 
 
@@ -387,10 +388,12 @@ async def test_a_dead_letter_that_cannot_be_written_is_not_lost(tmp_path: Path) 
     sink = FakeSink(SinkRejected("no"), SinkRejected("no"))
     async with house(tmp_path) as here, asyncio.TaskGroup() as group:
         await here.put("a")
-        here.state._db.execute("ALTER TABLE dead RENAME TO away")
+        other = sqlite3.connect(tmp_path / "state.db", isolation_level=None)  # its own may be in use in a thread
+        other.execute("ALTER TABLE dead RENAME TO away")
         here.work(group, "s", sink)
         await until(lambda: here.books["s"].retries >= 1)
-        here.state._db.execute("ALTER TABLE away RENAME TO dead")
+        other.execute("ALTER TABLE away RENAME TO dead")
+        other.close()
         await until(lambda: here.books["s"].done == 1)
         await here.drained()
         assert here.books["s"].done == 1
@@ -521,7 +524,7 @@ async def test_a_write_that_hangs_ends_with_the_limit(tmp_path: Path) -> None:
         _, late = await asyncio.wait([here.tasks["s"]], timeout=0.05)
         assert late
         here.tasks["s"].cancel()
-        await asyncio.wait([here.tasks["s"]], timeout=5)
+        await asyncio.wait([here.tasks["s"]], timeout=DEADLINE_S)
         assert here.tasks["s"].cancelled() and sink.calls[-1] == "close" and worker.cursor < here.journal.head
 
 
@@ -539,7 +542,7 @@ async def test_a_close_that_hangs_is_left_behind(tmp_path: Path) -> None:
         await until(lambda: here.books["cancelled"].done == 1)
         here.tasks["cancelled"].cancel()
         here.workers["drained"].drain()
-        _, late = await asyncio.wait(here.tasks.values(), timeout=5)
+        _, late = await asyncio.wait(here.tasks.values(), timeout=DEADLINE_S)
         assert not late
 
 

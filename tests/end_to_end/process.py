@@ -9,9 +9,7 @@ import contextlib
 import gzip
 import json
 import os
-import random
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -22,6 +20,8 @@ from typing import Any
 import aiohttp
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
+
+from tests.kafka_broker import reserved_port
 
 RECEIVER = (sys.executable, "-m", "receiver")
 #: a busy machine is no failure
@@ -167,12 +167,8 @@ async def until(holds: Callable[[], Any], what: str) -> None:
 
 
 def free_port() -> int:
-    """A port below the range from which the system hands them out: nobody gets it while the server is down."""
-    while True:
-        port = random.randrange(10_000, 16_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
+    """A port that nobody gets while the server is down."""
+    return reserved_port(10_000, 16_000)
 
 
 def read_events(folder: Path) -> list[dict[str, Any]]:

@@ -49,7 +49,9 @@ async def test_a_clock_that_is_set_loses_repeats_and_stops_nothing(tmp_path: Pat
         url = f"{server.url}/meetstream/default"
         async with connect(url.replace("http", "ws", 1) + "/audio/b", compression=None) as socket:
             for number, jump in enumerate(JUMPS):
-                clock.write_text(jump)
+                fresh = clock.with_name("fresh")
+                fresh.write_text(jump)
+                fresh.replace(clock)  # it is read at any moment
                 body = json.dumps({"event": f"step.{number}", "bot_id": "b", "text": "x" * 600})
                 for fate in ("accepted", "duplicate"):
                     async with client.post(url, data=body) as reply:

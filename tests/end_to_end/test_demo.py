@@ -27,7 +27,7 @@ def words(text: str) -> str:
 
 
 def run_demo(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*RECEIVER, "demo", *arguments], capture_output=True, text=True, timeout=PATIENCE_S)
+    return subprocess.run([*RECEIVER, "demo", *arguments], capture_output=True, text=True, timeout=1.8 * PATIENCE_S)
 
 
 @contextmanager

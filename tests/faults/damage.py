@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from tests.end_to_end.process import Server, each_event, free_port
+from tests.end_to_end.process import Server, each_event, free_port, until
 from tests.faults.aftermath import NO_MEDIA, digest
 from tests.faults.base import Options, Report
 from tests.faults.load import Audio, Callbacks, body
@@ -48,6 +48,8 @@ types = {types}
 _PATH = "/meetstream/default"
 _RATE = 300.0
 _BOTS = 8
+#: callbacks and frames that are sent before the kill, on a disk however slow
+_LEAST = 60
 #: what our own facts about sockets are made from is not the vendor's
 _OWN = {"stream.opened", "stream.closed"}
 
@@ -239,6 +241,7 @@ async def _load(server: Server, dice: random.Random) -> set[tuple[str, int]]:
         tasks.create_task(callbacks.run())
         tasks.create_task(audio.run())
         await asyncio.sleep(dice.uniform(0.5, 1.5))
+        await until(lambda: callbacks.count >= _LEAST and audio.begun >= _LEAST, "there is something to damage")
         await server.kill()
         callbacks.stop()
         audio.stop()

@@ -7,7 +7,7 @@ goes on without a restart, and everything that was answered 2xx is at the sink, 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -94,6 +94,7 @@ async def _round(report: Report, server: Server, load: Load, disk: SmallDisk, nu
         await _until(lambda shed=shed: _is_shed(server, shed))  # type: ignore[misc]
         before = load.failures()
         await asyncio.sleep(1.0)
+        await _until(lambda before=before, shed=shed: _are_refused(load, before, shed))  # type: ignore[misc]
         new = [after - old for after, old in zip(load.failures(), before, strict=True)]
         name, wanted = f"round {number + 1}, {left_bytes // _MIB} MiB left", ", ".join(_KINDS[:shed])
         report.equal(f"{name}: shed", ", ".join(_shed((await _readyz(server))[1])), wanted)
@@ -143,6 +144,11 @@ async def _is_shed(server: Server, kinds: int) -> bool:
     """Whether just so many kinds are shed; none: and all else is well, too."""
     status, told = await _readyz(server)
     return _shed(told) == _KINDS[:kinds] and (status == 200 or kinds > 0)
+
+
+async def _are_refused(load: Load, before: Sequence[Counter[str]], kinds: int) -> bool:
+    """Whether so many kinds have each been refused since."""
+    return all(after - old for after, old in zip(load.failures()[:kinds], before[:kinds], strict=True))
 
 
 async def _sockets(server: Server) -> float:

@@ -52,8 +52,9 @@ def quantile_ms(seconds: Sequence[float], share: float) -> float:
 
 
 def ratio(with_fault: Sequence[float], without: Sequence[float]) -> float:
-    """The median over rounds of one against the other, round by round."""
-    return statistics.median(one / other for one, other in zip(with_fault, without, strict=True))
+    """The median over rounds of one against the other, round by round; 0 where there is nothing to compare with."""
+    pairs = zip(with_fault, without, strict=True)
+    return statistics.median([one / other for one, other in pairs if other] or [0.0])
 
 
 class Callbacks:
@@ -138,6 +139,8 @@ class Audio:
         self.unsure: Counter[str] = Counter()
         self.closings: Counter[int] = Counter()
         self.refusals: Counter[str] = Counter()
+        #: frames that were sent, read or not
+        self.begun = 0
         self._url = url.replace("http", "ws", 1)
         self._rate = rate
         self._names = [f"{prefix}-{number}" for number in range(sockets)]
@@ -188,6 +191,7 @@ class Audio:
             serial = next(self._serial)
             await socket.send(frame(pcm=marked_pcm(serial)))
             own.append(serial)
+            self.begun += 1
             if self._rate:
                 due_s = max(due_s + 1 / self._rate, loop.time() - 1.0)
                 await asyncio.sleep(max(0.0, due_s - loop.time()))

@@ -68,7 +68,7 @@ class Load:
         """Frames of 20 ms until the end."""
         loop, serial = asyncio.get_running_loop(), 0
         url = f"ws://{self.host}:{self.port}{self.path}/audio/{name}"
-        async with connect(url, compression=None, ping_interval=None, open_timeout=60) as socket:
+        async with connect(url, compression=None, ping_interval=None, open_timeout=60, close_timeout=120) as socket:
             due_s = loop.time()
             while not await self._stopped(due_s):
                 serial += 1

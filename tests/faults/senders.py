@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.faults.base import Report
 
-_END_S = 30.0
+_END_S = 120.0
 
 
 @dataclass

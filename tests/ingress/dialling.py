@@ -18,7 +18,8 @@ from tests.support import until
 
 ENVIRON = {"AGENT_TOKEN": TOKEN, "OTHER_TOKEN": "other-token-4711"}
 ENDPOINTS: dict[str, Any] = {"realtimekit": {"default": {}}}
-QUICK = Timing(ping_every_s=60.0, backoff=Backoff(first_s=0.01, most_s=0.02))
+#: pauses as short as possible; what a busy machine may exceed is long
+QUICK = Timing(ping_every_s=60.0, resume_s=60.0, open_s=60.0, backoff=Backoff(first_s=0.01, most_s=0.02))
 
 
 def sections(agent: AgentServer, **keys: Any) -> dict[str, Any]:
@@ -41,10 +42,18 @@ async def attached(agent: AgentServer, upgrades: int = 1) -> None:
     await until(lambda: len(agent.upgrades) >= upgrades and agent.attached, f"attached after {upgrades} upgrades")
 
 
+async def ended(agent: AgentServer, *endings: tuple[int, str]) -> None:
+    """Wait until the far end knows, too, how each of its sockets has ended."""
+    await until(lambda: len(agent.endings) >= len(endings), "the far end knows of it")
+    assert agent.endings == list(endings)
+
+
 async def taken(server: Receiver, texts: int) -> None:
-    """Wait until so many messages have come in and are safe, results included."""
+    """Wait until so many messages have come in and are safe, results included; more may be on their way."""
     book = book_of(server)
-    await until(lambda: book.received >= texts and book.balanced, f"{texts} messages taken")
+    await until(
+        lambda: book.journalled + book.duplicates + book.quarantined + book.failed >= texts, f"{texts} messages taken"
+    )
 
 
 async def post(server: Receiver, path: str, body: Any, token: str | None = None) -> tuple[int, dict[str, Any]]:

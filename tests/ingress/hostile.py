@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import aiohttp
+
+from tests.support import DEADLINE_S
 
 T = TypeVar("T")
 Wire = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -24,7 +27,10 @@ async def wire(url: str, data: bytes = b"") -> Wire:
 
 @asynccontextmanager
 async def wires(url: str, count: int, data: bytes = b"") -> AsyncIterator[list[Wire]]:
-    """Many of them at once; gone at the end."""
+    """Many of them at once; gone at the end. This process may open as many files as it is allowed to."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # some systems cap it lower than they say
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     opened: list[Wire] = []
     try:
         while len(opened) < count:
@@ -36,7 +42,7 @@ async def wires(url: str, count: int, data: bytes = b"") -> AsyncIterator[list[W
             writer.transport.abort()
 
 
-async def answer(reader: asyncio.StreamReader, within_s: float = 10.0) -> bytes:
+async def answer(reader: asyncio.StreamReader, within_s: float = DEADLINE_S) -> bytes:
     """Everything until the end of a connection; a reset is an end."""
     got = bytearray()
     with contextlib.suppress(ConnectionError):

@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from receiver.app import Receiver
 from receiver.telemetry.ledger import Intake
-from tests.support import events_in, until
+from tests.support import DEADLINE_S, events_in, until
 from tests.vendors.meetstream_wire import frame
 
 #: 20 ms of sound, the frame length of the vendor's comparison tool
@@ -70,7 +70,7 @@ async def raw_socket(server: Receiver, path: str) -> tuple[asyncio.StreamReader,
         f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
     )
-    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), DEADLINE_S)
     assert head.startswith(b"HTTP/1.1 101"), head
     return reader, writer
 

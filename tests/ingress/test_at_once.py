@@ -16,7 +16,7 @@ from receiver.journal.base import MEDIA
 from tests.ingress.sockets import ACK, book_of, dialled, of_type, raw_socket, ready, received, samples_of, sound
 from tests.ingress.test_wire_frames import BINARY, CLOSE, PING, TEXT
 from tests.ingress.test_wire_frames import frame as wired
-from tests.support import drained, running, until
+from tests.support import DEADLINE_S, drained, running, until
 from tests.vendors.meetstream_wire import frame
 
 AUDIO = "/meetstream/default/bot-1/audio"
@@ -164,7 +164,7 @@ async def test_all_kinds_of_messages_in_one_write_keep_their_order(tmp_path: Pat
         writer.write(parts[0] + parts[1])
         await until(lambda: book_of(server).journalled == 2)
         writer.write(b"".join(parts[2:]) + wired(CLOSE, b"\x03\xe8"))
-        answers = await asyncio.wait_for(reader.read(), 10)
+        answers = await asyncio.wait_for(reader.read(), DEADLINE_S)
         writer.close()
         await until(lambda: book_of(server).sockets_open == 0)
         await drained(server)
@@ -188,11 +188,11 @@ async def test_a_fault_in_taking_at_once_closes_the_socket_with_1011(tmp_path: P
             stream._keep = None  # type: ignore[method-assign,assignment]
             await socket.send(sound())
             with pytest.raises(ConnectionClosed):
-                await asyncio.wait_for(socket.recv(), 5)
+                await asyncio.wait_for(socket.recv(), DEADLINE_S)
             assert socket.close_code == 1011
         async with dialled(server, AUDIO) as socket:
             await socket.send(ready("bot-1"))
-            assert ACK["message"] in str(await asyncio.wait_for(socket.recv(), 5))
+            assert ACK["message"] in str(await asyncio.wait_for(socket.recv(), DEADLINE_S))
 
 
 async def test_what_lay_there_while_there_was_no_room_is_taken_when_there_is(tmp_path: Path) -> None:

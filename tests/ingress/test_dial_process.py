@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.agent_server import TOKEN, AgentServer, said
 from tests.commands.process import run_receiver, serving
-from tests.ingress.dialling import spoken
+from tests.ingress.dialling import ended, spoken
 from tests.support import events_in, until
 
 CONFIG = """\
@@ -46,11 +46,12 @@ async def test_reload_hand_over_and_stop(tmp_path: Path) -> None:
             await until(lambda: spoken(tmp_path / "data") == ["first"])
             await reload("--restart")
             await until(lambda: len(agent.upgrades) == 2 and agent.attached)
-            assert agent.endings == [(1001, "server is shutting down")]
+            await ended(agent, (1001, "server is shutting down"))
             await agent.tell(said("second", second=2))
             await until(lambda: spoken(tmp_path / "data") == ["first", "second"])
             status, _ = await asyncio.to_thread(server.stop, signal.SIGTERM)
             assert status == 0 and TOKEN not in server.text
-        assert agent.endings[1:] == [(1001, "server is shutting down")] and len(agent.upgrades) == 2
+        await ended(agent, *[(1001, "server is shutting down")] * 2)
+        assert len(agent.upgrades) == 2
     kinds = [event["type"] for event in events_in(tmp_path / "data")]
     assert kinds.count("stream.opened") == kinds.count("stream.closed") == 2

@@ -30,7 +30,7 @@ from tests.ingress.sockets import (
     sound,
     url,
 )
-from tests.support import drained, running, until
+from tests.support import DEADLINE_S, drained, running, until
 from tests.vendors.meetstream_wire import frame
 from tests.websocket_wire import client_frame
 
@@ -63,7 +63,7 @@ async def send_until_closed(socket: ClientConnection) -> int:
 
 async def test_a_stop_closes_with_1001_and_keeps_all_that_was_sent_before(tmp_path: Path) -> None:
     """Section F: sockets are told 1001 and read until they answer: every frame sent until then is in the file."""
-    async with running(tmp_path) as server:
+    async with running(tmp_path, server={"drain_s": 60.0}) as server:
         sockets = [await connect(url(server, AUDIO.replace("1", str(number)))) for number in range(3)]
         sending = [asyncio.create_task(send_until_closed(socket)) for socket in sockets]
         await received(server, 500)
@@ -99,6 +99,13 @@ async def test_sigterm_of_a_real_process(tmp_path: Path) -> None:
     assert numbers_in(tmp_path) == list(range(sent)) and sent > 0
 
 
+@pytest.fixture
+def long_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the drain limit bounds how long a closing is waited for."""
+    monkeypatch.setattr("receiver.ingress.websocket._CLOSE_WAIT_S", 60.0)
+
+
+@pytest.mark.usefixtures("long_wait")
 async def test_a_peer_that_never_answers_a_closing_does_not_hang_the_stop(tmp_path: Path) -> None:
     """The stop is bounded: who says nothing is cut off after a third of the drain limit."""
     async with running(tmp_path, server={"drain_s": 0.9}) as server:
@@ -106,13 +113,14 @@ async def test_a_peer_that_never_answers_a_closing_does_not_hang_the_stop(tmp_pa
         writer.write(_EMPTY_FRAME)
         await received(server, 1)
         start_s = time.monotonic()
-    assert time.monotonic() - start_s < 3
+    assert time.monotonic() - start_s < 30
     assert b"\x88" in await reader.read()
     writer.close()
     (closed,) = of_type(tmp_path, "stream.closed")
     assert (closed["data"]["code"], closed["data"]["clean"]) == (1001, False)
 
 
+@pytest.mark.usefixtures("long_wait")
 async def test_a_peer_that_reads_nothing_does_not_hang_the_stop(tmp_path: Path) -> None:
     """Answers that nobody fetches fill the connection until nothing is read any more; the stop is bounded still."""
     async with running(tmp_path, server={"drain_s": 0.9}) as server:
@@ -123,7 +131,7 @@ async def test_a_peer_that_reads_nothing_does_not_hang_the_stop(tmp_path: Path) 
                     writer.write(client_frame(0x89, bytes(125)) * 10_000)
                     await asyncio.wait_for(writer.drain(), 0.5)
         start_s = time.monotonic()
-    assert time.monotonic() - start_s < 3
+    assert time.monotonic() - start_s < 30
     writer.transport.abort()
 
 
@@ -166,7 +174,7 @@ async def test_the_code_of_the_peer_is_told(tmp_path: Path, code: int | None, to
         reader, writer = await raw_socket(server, AUDIO)
         writer.write(_EMPTY_FRAME)
         writer.write(client_frame(0x88, b"" if code is None else struct.pack("!H", code)))
-        assert await asyncio.wait_for(reader.read(), 5) == b"\x88\x02" + struct.pack("!H", code or 1000)
+        assert await asyncio.wait_for(reader.read(), DEADLINE_S) == b"\x88\x02" + struct.pack("!H", code or 1000)
         writer.close()
     (closed,) = of_type(tmp_path, "stream.closed")
     assert (closed["data"]["code"], closed["data"]["clean"]) == (told, True)
@@ -192,12 +200,12 @@ async def test_a_peer_that_breaks_the_protocol_is_closed_and_nothing_else_happen
         reader, writer = await raw_socket(server, AUDIO)
         writer.write(_EMPTY_FRAME + data)
         writer.write_eof()
-        await asyncio.wait_for(reader.read(), 5)
+        await asyncio.wait_for(reader.read(), DEADLINE_S)
         writer.close()
         async with dialled(server, AUDIO) as socket:
             await socket.send(sound())
     assert len(of_type(tmp_path, "audio.chunk")) == 2
-    assert of_type(tmp_path, "stream.closed")[0]["data"]["clean"] is False
+    assert sorted(event["data"]["clean"] for event in of_type(tmp_path, "stream.closed")) == [False, True]
 
 
 def break_lane(server: Receiver, name: str) -> Any:
@@ -220,7 +228,7 @@ async def test_a_journal_that_cannot_write_closes_sockets_with_1013(tmp_path: Pa
             message: Any = sound() if lane == "media" else json.dumps({"command": "interrupt"})
             await socket.send(message)
             with pytest.raises(ConnectionClosed):
-                await asyncio.wait_for(socket.recv(), 5)
+                await asyncio.wait_for(socket.recv(), DEADLINE_S)
             assert socket.close_code == 1013
             await until(lambda: book.sockets_open == 0)
         mend()
@@ -242,7 +250,7 @@ async def test_a_quarantine_that_cannot_write_closes_with_1013(tmp_path: Path) -
             mend = break_lane(server, "quarantine")
             await socket.send("no JSON either")
             with pytest.raises(ConnectionClosed):
-                await asyncio.wait_for(socket.recv(), 5)
+                await asyncio.wait_for(socket.recv(), DEADLINE_S)
             assert socket.close_code == 1013
         mend()
         assert book_of(server).failed == 1 and book_of(server).balanced
@@ -258,11 +266,11 @@ async def test_a_fault_of_ours_closes_one_socket_with_1011(tmp_path: Path) -> No
             stream.session.replies = None  # type: ignore[method-assign,assignment]
             await socket.send(ready("bot-1"))
             with pytest.raises(ConnectionClosed):
-                await asyncio.wait_for(socket.recv(), 5)
+                await asyncio.wait_for(socket.recv(), DEADLINE_S)
             assert socket.close_code == 1011
         async with dialled(server, AUDIO) as socket:
             await socket.send(ready("bot-1"))
-            assert await asyncio.wait_for(socket.recv(), 5)
+            assert await asyncio.wait_for(socket.recv(), DEADLINE_S)
     assert [event["data"]["code"] for event in of_type(tmp_path, "stream.closed")] == [1011, 1000]
 
 
@@ -281,7 +289,8 @@ async def test_a_socket_is_read_no_faster_than_the_journal_writes(tmp_path: Path
         try:
             await until(lambda: lane._memory.bytes > ceiling, "the journal is behind")
             await asyncio.sleep(0.3)
-            assert lane.pending_bytes < ceiling + 600_000 and not sending.done()
+            # how much of the rest the system's buffers have taken depends on the system
+            assert lane.pending_bytes < ceiling + 600_000 and book_of(server).received < count // 2
         finally:
             stuck.execute("ROLLBACK")
             stuck.close()

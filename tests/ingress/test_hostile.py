@@ -18,7 +18,7 @@ from tests.end_to_end.process import serving
 from tests.ingress.hostile import OPEN_ENDPOINT, answer, latencies_s, rss_bytes, wire, wires, with_peak
 from tests.ingress.sockets import dialled, of_type, ready, sound
 from tests.ingress.test_http import BOTH_ENDPOINT, ENVIRON, TOKEN, TOKEN_ENDPOINT, call, in_quarantine, signature
-from tests.support import JOINING, drained, events_in, running, until
+from tests.support import DEADLINE_S, JOINING, drained, events_in, running, until
 
 MIB = 1 << 20
 #: for one delivery, on a machine that is busy with other tests; figures are measured by hand
@@ -91,7 +91,10 @@ async def test_bodies_under_way_have_a_ceiling_together(tmp_path: Path) -> None:
             assert b"503" in codes and codes <= {b"408", b"503"}, codes
             assert all(b"Retry-After: " in reply for reply in replies.result() if reply[9:12] == b"503")
         assert peak - before < 160 * MIB, f"{(peak - before) // MIB} MiB more"
-        assert (await server.metrics())["receiver_body_bytes{}"] == 0
+        deadline_s = time.monotonic() + PATIENCE_S
+        while (await server.metrics())["receiver_body_bytes{}"] > 0:
+            assert time.monotonic() < deadline_s
+            await asyncio.sleep(0.05)
 
 
 async def test_a_trickling_body_is_cut(tmp_path: Path) -> None:
@@ -101,11 +104,14 @@ async def test_a_trickling_body_is_cut(tmp_path: Path) -> None:
             reader, writer = await wire(server.url, HEAD + start)
             assert b" 408 " in (await answer(reader))[:20]
             writer.close()
+        book = server.ledger.endpoint("meetstream", "default")
+        assert book.refused == 2
+    async with running(tmp_path) as server:
         _, writer = await wire(server.url, HEAD + b"Content-Length: 100\r\n\r\n{")
         await until(lambda: server.budget.held_bytes == 1)
         writer.transport.abort()
         book = server.ledger.endpoint("meetstream", "default")
-        await until(lambda: book.refused == 3)
+        await until(lambda: book.refused == 1)
         assert book.balanced and server.budget.held_bytes == 0
 
 
@@ -147,7 +153,7 @@ async def test_heads_that_do_not_end_are_cut(tmp_path: Path, head: bytes) -> Non
                 await asyncio.sleep(0.05)
 
         task = asyncio.create_task(trickle())
-        assert await answer(reader, 5) == b"" and time.monotonic() - start_s < 4
+        assert await answer(reader) == b"" and time.monotonic() - start_s < 9
         await task
         writer.close()
         await until(lambda: server.doors.open == 0)
@@ -155,13 +161,13 @@ async def test_heads_that_do_not_end_are_cut(tmp_path: Path, head: bytes) -> Non
 
 async def test_complete_heads_may_take_their_time(tmp_path: Path) -> None:
     """The limit is for heads: sockets, slow bodies and idle keep-alive connections outlive it."""
-    async with running(tmp_path, server={"head_timeout_s": 0.2}) as server:
+    async with running(tmp_path, server={"head_timeout_s": 1.0}) as server:
         last = HEAD + b"Connection: close\r\nContent-Length: 2\r\n"
         slow = await wire(server.url, last + b"\r\n")
         polite = await wire(server.url, last + b"Expect: 100-continue\r\n\r\n")
         idle = await wire(server.url, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         async with dialled(server) as socket:
-            await asyncio.sleep(0.6)
+            await asyncio.sleep(2.0)
             await socket.send(ready("b"))
             assert json.loads(await socket.recv())["type"] == "ack"
         for (reader, writer), rest in ((slow, b"{}"), (polite, b"{}"), (idle, last + b"\r\n{}")):
@@ -176,7 +182,7 @@ async def test_idle_connections_are_closed(tmp_path: Path) -> None:
         for path in (b"/healthz", b"/meetstream/default", b"/x"):
             head = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % path
             reader, writer = await wire(server.url, head)
-            assert (await answer(reader, 5)).startswith(b"HTTP/1.1 ")
+            assert (await answer(reader)).startswith(b"HTTP/1.1 ")
             writer.close()
 
 
@@ -330,7 +336,7 @@ async def test_odd_bodies_are_events_or_quarantine_and_stay_in_their_folder(tmp_
             path = f"/meetstream/default/{TOKEN}/{subject}".encode()
             head = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 13\r\n\r\n" % path
             reader, writer = await wire(server.url, head + b'{"event":"y"}')
-            status_line = await asyncio.wait_for(reader.readline(), 5)
+            status_line = await asyncio.wait_for(reader.readline(), DEADLINE_S)
             assert status_line.split()[1] in (b"200", b"404"), (subject, status_line)
             writer.close()
         await drained(server)

@@ -31,6 +31,8 @@ ENDPOINTS: dict[str, Any] = {
     "daily": {"default": {"token_env": "T"}},
 }
 LIMITS = {"port": 0, "drain_s": 5.0, "max_bad_tokens_per_minute": 0, "max_body_bytes": 40_000}
+#: the two are asked one after the other: no repeat is one for the first and none for the second
+JOURNAL = {"min_free_bytes": 0, "dedup_untimed_window_s": 3600.0}
 B = body(1)
 PLAIN = b"/meetstream/default"
 _BEARER, _BASIC = f"Authorization: Bearer {TOKEN}".encode(), b"Authorization: Basic " + b64encode(b"u:tok-4711")
@@ -47,7 +49,7 @@ class Pair:
         self._runner = runner
         self.servers: list[Receiver] = []
         for name in ("short", "long"):
-            config = settings_dict(folder / name, endpoints=ENDPOINTS, server=LIMITS, sinks={})
+            config = settings_dict(folder / name, endpoints=ENDPOINTS, server=LIMITS, sinks={}, journal=JOURNAL)
             self.servers.append(runner.run(_started(Receiver(from_dict(config, ENVIRON)))))
         self.servers[1].doors.lean = None
         self._seen = [0, 0]

@@ -55,6 +55,7 @@ async def test_socket_messages_are_retried_with_what_the_socket_knew(
                 await socket.send(USERMSG)
                 await until(lambda: book_of(server).quarantined == 2)
             await socket.send(after)
+            await until(lambda: book_of(server).journalled == 2)
         binary, text = kept_in(tmp_path)
         for one in (binary, text):
             assert (await server.retry_quarantined(one.seq)).startswith("accepted: 1 events")

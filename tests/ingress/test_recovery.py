@@ -20,7 +20,7 @@ from receiver.record import Record
 from receiver.settings import from_dict
 from tests.ingress.sockets import SAMPLES, book_of, dialled, of_type, ready, received, sound, url
 from tests.ingress.test_streams import assert_gap_is_told
-from tests.support import drained, running, settings_dict, until
+from tests.support import DEADLINE_S, drained, running, settings_dict, until
 from tests.vendors.meetstream_wire import frame
 
 AUDIO = "/meetstream/default/bot-1/audio"
@@ -53,7 +53,7 @@ async def test_a_stream_goes_on_after_an_orderly_restart(tmp_path: Path) -> None
         async with running(tmp_path) as server:
             socket = await connect(url(server, AUDIO))
             await play(server, socket)
-        await asyncio.wait_for(socket.wait_closed(), 5)
+        await asyncio.wait_for(socket.wait_closed(), DEADLINE_S)
         assert socket.close_code == 1001
     opened, closed = of_type(tmp_path, "stream.opened"), of_type(tmp_path, "stream.closed")
     names = [event["data"]["connection"] for event in opened]
@@ -189,7 +189,7 @@ async def test_no_frame_is_on_disk_before_the_opening_that_it_belongs_to(tmp_pat
 
         def stalled(records: list[Record]) -> None:
             entered.set()
-            release.wait(10)
+            assert release.wait(DEADLINE_S)
             commit(records)
 
         events._commit = stalled  # type: ignore[method-assign]

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from receiver.app import Receiver
 from receiver.secretfiles import read_runtime
 from tests.ingress.sockets import dialled, ready, received
-from tests.support import running
+from tests.support import DEADLINE_S, running
 
 Reply = tuple[int, dict[str, Any]]
 PIECE = bytes(96_000)
@@ -63,7 +64,7 @@ async def test_the_bot_may_be_known_from_ready_alone(tmp_path: Path) -> None:
             await socket.recv()
             await received(server, number + 1)
         assert await order(server, command("bot-1", "sendmsg", message="hello")) == (200, {"sent": 1})
-        assert json.loads(await asyncio.wait_for(new.recv(), 5))["message"] == "hello"
+        assert json.loads(await asyncio.wait_for(new.recv(), DEADLINE_S))["message"] == "hello"
 
 
 async def test_sound_goes_out_in_paced_pieces(tmp_path: Path) -> None:
@@ -72,7 +73,7 @@ async def test_sound_goes_out_in_paced_pieces(tmp_path: Path) -> None:
     async with running(tmp_path) as server, dialled(server, "/meetstream/default/bot-1/control") as socket:
         start_s = time.monotonic()
         assert await order(server, command("bot-1", "sendaudio", pcm=pcm)) == (200, {"sent": 2})
-        assert 0.75 < time.monotonic() - start_s < 3
+        assert 0.75 < time.monotonic() - start_s < 30
         pieces = [json.loads(await socket.recv()) for _ in range(2)]
     assert [len(base64.b64decode(piece.pop("audiochunk"))) for piece in pieces] == [96_000, 9600]
     assert pieces[0] == {"command": "sendaudio", "bot_id": "bot-1", "sample_rate": 48_000, "encoding": "pcm16",
@@ -87,7 +88,8 @@ async def test_a_bot_that_goes_while_it_is_spoken_to(tmp_path: Path) -> None:
             sending = asyncio.create_task(order(server, command("bot-1", "sendaudio", pcm=pcm)))
             await socket.recv()
         status, answer = await sending
-    assert status == 404 and "after 1 of 3" in answer["error"]
+    # the second piece may be on its way before the server has heard of the closing
+    assert status == 404 and re.search("after [12] of 3", answer["error"])
 
 
 async def test_an_unknown_bot_is_404_and_the_open_ones_are_named(tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ async def test_a_socket_that_comes_back_before_the_old_one_is_known_to_be_dead(t
     async with running(tmp_path) as server, dialled(server, AUDIO) as old:
         await old.send(ready("bot-1"))
         await old.send(sound())
-        await received(server, 2)
+        await until(lambda: book_of(server).journalled == 2)  # a frame waits for its opening
         async with dialled(server) as new:
             await asyncio.sleep(_PAUSE_S)
             await new.send(ready("bot-1"))

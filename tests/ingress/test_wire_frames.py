@@ -14,7 +14,7 @@ from receiver.app import Receiver
 from tests.end_to_end.process import serving
 from tests.ingress.hostile import OPEN_ENDPOINT, answer, rss_bytes, wire, with_peak
 from tests.ingress.sockets import book_of, dialled, raw_socket, ready
-from tests.support import running, until
+from tests.support import DEADLINE_S, running, until
 
 MIB = 1 << 20
 PATH = "/meetstream/default/audio/b"
@@ -66,7 +66,7 @@ async def test_handshakes(tmp_path: Path, name: str, caplog: pytest.LogCaptureFi
     data, wanted = HANDSHAKES[name]
     async with running(tmp_path) as server:
         reader, writer = await wire(server.url, data)
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), DEADLINE_S)
         assert head.split()[1] == b"%d" % wanted, head
         assert b"sec-websocket-extensions" not in head.lower() and b"sec-websocket-protocol" not in head.lower()
         writer.close()

@@ -100,7 +100,7 @@ async def test_what_is_given_to_a_closing_lane_is_told(tmp_path: Path) -> None:
         seen.go.set()
         await closing
         after = journal.submit(record(b"after"))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             told = await asyncio.gather(first, late, after, return_exceptions=True)
         assert told[0] is None and isinstance(told[2], JournalUnavailable)
 

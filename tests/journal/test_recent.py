@@ -86,9 +86,9 @@ async def test_what_nobody_reads_is_let_go() -> None:
     recent.let_go(60.0)
     await recent.read(0, LAST, 1000, disk.read)
     assert disk.asked == [0, upto]
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.4)
     await recent.read(upto, LAST, 1000, disk.read)
-    recent.let_go(0.01)
+    recent.let_go(0.3)
     await recent.read(upto, LAST, 1000, disk.read)
     await recent.read(0, LAST, 1000, disk.read)
     assert disk.asked == [0, upto, 0]

@@ -19,6 +19,7 @@ from receiver.journal.lane import LaneLimits
 from receiver.journal.segment import Segment
 from receiver.journal.sqlite import SqliteJournal
 from receiver.record import Record
+from tests.support import DEADLINE_S
 
 ALL = 1 << 40
 
@@ -113,7 +114,7 @@ async def test_a_reader_with_media_never_passes_what_a_slow_lane_still_holds(tmp
 
         def slow(records: list[Record]) -> None:
             loop.call_soon_threadsafe(entered.set)
-            release.wait(10)
+            assert release.wait(DEADLINE_S)
             commit(records)
 
         media._commit = slow  # type: ignore[method-assign]
@@ -172,7 +173,7 @@ async def test_a_reader_waits_and_is_woken(tmp_path: Path) -> None:
         await asyncio.sleep(0)
         assert not waiting.done()
         await journal.submit(record())
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, DEADLINE_S)
 
 
 async def test_retention_by_size_gives_disk_back_and_counts_what_was_unread(tmp_path: Path) -> None:
@@ -291,13 +292,13 @@ async def test_a_disk_that_refuses_is_said_and_recovered_from(tmp_path: Path) ->
 async def test_a_lane_asks_for_patience_beyond_its_memory_ceiling(tmp_path: Path) -> None:
     """Architecture 7: a socket is read no faster than the journal takes it."""
     async with opened(tmp_path, pending_bytes=1000) as journal, asyncio.TaskGroup() as tasks:
-        await asyncio.wait_for(journal.room(), 1)
+        await asyncio.wait_for(journal.room(), DEADLINE_S)
         future = journal.submit(record(bytes(5000)))
         waiting = tasks.create_task(journal.room())
         await asyncio.sleep(0)
         assert not waiting.done()
         await future
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, DEADLINE_S)
 
 
 async def test_those_who_wait_for_room_come_in_turn_and_not_all_at_once(tmp_path: Path) -> None:
@@ -376,6 +377,6 @@ async def test_a_fault_of_ours_does_not_end_the_writer(tmp_path: Path) -> None:
         bad = record(b"1")
         bad.state = object()  # type: ignore[assignment]  # nothing that a caller could mean
         with pytest.raises(JournalUnavailable):
-            await asyncio.wait_for(journal.submit(bad), 10)
-        await asyncio.wait_for(journal.submit(record(b"2")), 10)
+            await asyncio.wait_for(journal.submit(bad), DEADLINE_S)
+        await asyncio.wait_for(journal.submit(record(b"2")), DEADLINE_S)
         assert journal.error is None
