@@ -12,12 +12,14 @@ import sys
 def main(descriptor: int, pid: int) -> int:
     """Pass signals on until no server is left; the status of the last one, 1 where it did not tell."""
     serving = [pid]
+    #: signals that met nobody: the server has ended, and its successor was not told yet
+    kept: list[int] = []
 
     def pass_on(number: int, _frame: object) -> None:
         try:
             os.kill(serving[0], number)
         except ProcessLookupError:
-            return
+            kept.append(number)
 
     signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     for number in signals:
@@ -32,6 +34,8 @@ def main(descriptor: int, pid: int) -> int:
                 word, _, value = line.partition(b" ")
                 if word == b"pid":
                     serving[0] = int(value)
+                    for _ in range(len(kept)):
+                        pass_on(kept.pop(0), None)
                 elif word == b"exit":
                     status = int(value)
     return status

@@ -20,12 +20,13 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from tests.commands.process import DEADLINE_S, Server, environment, is_gone, run_receiver, serving
+from tests.commands.process import DEADLINE_S, ROOT, Server, environment, is_gone, run_receiver, serving
 from tests.commands.test_serve import config, post
 from tests.ingress.sockets import ready, sound
 from tests.support import JOINING, events_in
 from tests.vendors.meetstream_wire import frame
 
+STUB = ROOT / "receiver" / "handover" / "stub.py"
 PORT_0 = '[server]\nhost = "127.0.0.1"\nport = 0\n'
 FILE = '[sinks.file]\ntype = "file"\nfsync = false\n'
 OTHER = '[sinks.other]\ntype = "file"\nfsync = false\npath = "other/{date}.jsonl"\n'
@@ -240,6 +241,36 @@ def test_sighup_hands_over_and_a_supervisor_notices_nothing(tmp_path: Path) -> N
         assert server.stop(signal.SIGTERM)[0] == 0
         wait(lambda: is_gone(third))
     assert not (tmp_path / "data" / "server.json").exists()
+
+
+def test_a_signal_that_meets_nobody_is_for_the_next_server() -> None:
+    """The old server has ended, and the first process has not heard yet of the one that took over."""
+    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    ours, theirs = socket.socketpair()
+    with ours, theirs, subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"]) as successor:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # as the first process leaves them to its stub
+        try:
+            stub = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(STUB), str(theirs.fileno()), str(gone.pid)],
+                pass_fds=[theirs.fileno()],
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+        with stub:
+            try:
+                stub.send_signal(signal.SIGTERM)
+                wait(lambda: "ShdPnd:\t0000000000000000" in Path(f"/proc/{stub.pid}/status").read_text())
+                ours.sendall(b"pid %d\n" % successor.pid)
+                assert successor.wait(DEADLINE_S) == -signal.SIGTERM
+                ours.sendall(b"exit 0\n")
+                theirs.close()
+                ours.close()
+                assert stub.wait(DEADLINE_S) == 0
+            finally:
+                stub.kill()
+                successor.kill()
 
 
 def test_a_server_that_dies_is_told_to_the_supervisor(tmp_path: Path) -> None:
