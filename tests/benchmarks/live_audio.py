@@ -10,7 +10,6 @@ import argparse
 import select
 import socket
 import time
-from typing import Any
 
 import numpy as np
 
@@ -134,24 +133,25 @@ def measure(streams: int, seconds: float, rate_hz: int) -> None:
         bots, listeners = drive(server.port, streams, seconds, rate_hz)
         lasted_s = time.perf_counter() - begin_s
         share, own = (server.cpu_s() - cpu_s) / lasted_s, (time.process_time() - own_s) / lasted_s
+    said = round(seconds / FRAME_S)  # what comes behind is silence
     print(f"{streams} streams, listeners at {rate_hz} Hz, {seconds:g} s")
     print(f"  server {share:.0%} of a core, bots and listeners {own:.0%}; bots late p99 {bots.late_ms():.1f} ms")
     for name in ("first", "last"):
         took = [
             (heard_s - bots.due_s(bot, number)) * 1000
             for bot, one in enumerate(listeners)
-            for number, heard_s in list(enumerate(getattr(one, f"{name}_s")))[_WARM_FRAMES:]
+            for number, heard_s in list(enumerate(getattr(one, f"{name}_s")[:said]))[_WARM_FRAMES:]
         ]
         p50, p99 = np.percentile(took, (50, 99))
         print(f"  until its {name} sample is out: p50 {p50:5.1f} ms, p99 {p99:5.1f} ms   ({len(took)} frames)")
 
 
-def main(argv: list[str] | None = None) -> Any:
+def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.live_audio", description=__doc__)
     parser.add_argument("--streams", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--rate", type=int, default=BOT_RATE_HZ, help="hertz, for the listeners")
-    options = parser.parse_args(argv)
+    options = parser.parse_args()
     pin_load()
     measure(options.streams, options.seconds, options.rate)
 
