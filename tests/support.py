@@ -62,10 +62,10 @@ async def drained(receiver: Receiver) -> None:
     await until(lambda: all(receiver.pending(name) == 0 for name in receiver.workers), "sinks caught up")
 
 
-def events_in(data_dir: Path) -> list[dict[str, Any]]:
-    """Events that the file sink wrote, in order; it may be writing its next line."""
+def events_in(data_dir: Path, folder: str = "events") -> list[dict[str, Any]]:
+    """Events that a file sink wrote, in order; it may be writing its next line."""
     lines: list[dict[str, Any]] = []
-    for path in sorted((data_dir / "events").glob("*.jsonl")):
+    for path in sorted((data_dir / folder).glob("*.jsonl")):
         written = path.read_bytes().splitlines(keepends=True)
         lines += [msgspec.json.decode(line) for line in written if line.endswith(b"\n")]
     return lines

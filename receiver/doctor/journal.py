@@ -16,7 +16,7 @@ from receiver.journal.base import EVENTS, MEDIA, QUARANTINE
 from receiver.journal.chain import Chain
 from receiver.journal.reader import ALL, SegmentReader
 from receiver.journal.salvage import needs_mending
-from receiver.journal.segment import SUFFIX, file_bytes
+from receiver.journal.segment import SUFFIX, file_bytes, log_of
 from receiver.record import Record
 
 _MOST_SHOWN = 3
@@ -196,8 +196,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _mode(path: Path) -> str:
-    wal = path.with_name(path.name + "-wal")
-    return "mode=ro" if wal.exists() else "mode=ro&immutable=1"
+    return "mode=ro" if log_of(path).exists() else "mode=ro&immutable=1"
 
 
 def newest_in_future(census: Census, folder: Path) -> str:

@@ -78,7 +78,8 @@ class Lane(TrimmedShelf):
         self._untold, self._told_s = 0, 0.0
         self._closers: list[threading.Thread] = []
         self.head, self._segment = self._open_folder()
-        self._written.update([self._segment.path] if self._segment is not None else [])
+        if self._segment is not None:
+            self._written.add(self._segment.path)
         self._note_written()
         self.tail = Tail(limits.tail_bytes, self.head)
         self.recent = Recent(limits.tail_bytes // 2)

@@ -14,10 +14,7 @@ import time
 import numpy as np
 
 from tests.benchmarks.contenders import Contender, pin_load, running
-from tests.benchmarks.frames import connect
-from tests.benchmarks.voices import FRAME_S, room_for
-from tests.vendors.meetstream_wire import frame
-from tests.websocket_wire import client_frame
+from tests.benchmarks.voices import FRAME_S, Voices, room_for
 
 _OURS = Contender("ours", sinks='[sinks.file]\ntype = "file"\ntypes = ["bot.*"]\n')
 BOT_RATE_HZ = 48_000
@@ -76,70 +73,40 @@ class Listener:
                 self.last_s.append(now_s)
 
 
-class Bots:
-    """As many as ``count``; number ``n`` speaks ``n / count`` of a frame after the first."""
-
-    def __init__(self, port: int, count: int) -> None:
-        tone = np.rint(9000 * np.sin(2 * np.pi * 500 * np.arange(960) / BOT_RATE_HZ) + 12_000).astype("<i2").tobytes()
-        self._frame = client_frame(0x82, frame(pcm=tone))
-        self._wires = [connect(port, f"/meetstream/default/bot-{number}/audio") for number in range(count)]
-        self._sent = 0
-        self._late_s: list[float] = []
-        self.begin_s = time.perf_counter() + 0.2
-
-    def due_s(self, bot: int, number: int) -> float:
-        """When frame ``number`` of ``bot`` is to be sent."""
-        return self.begin_s + (number + bot / len(self._wires)) * FRAME_S
-
-    def speak(self) -> None:
-        """Send what is due. Raises: RuntimeError where a socket does not take a frame whole."""
-        count = len(self._wires)
-        while (late_s := time.perf_counter() - self.due_s(self._sent % count, self._sent // count)) >= 0:
-            self._late_s.append(late_s)
-            try:
-                done = self._wires[self._sent % count].send(self._frame)
-            except BlockingIOError:
-                done = 0
-            if done < len(self._frame):
-                raise RuntimeError("the server is so far behind that a socket is full: it needs fewer streams")
-            self._sent += 1
-
-    def late_ms(self) -> float:
-        """The 99th percentile."""
-        return float(np.percentile(self._late_s, 99)) * 1000
-
-
-def drive(port: int, streams: int, seconds: float, rate_hz: int) -> tuple[Bots, list[Listener]]:
-    """Have ``streams`` bots speak, one listener for each."""
-    room_for(2 * streams)
-    listeners = [Listener(port, f"bot-{number}", rate_hz) for number in range(streams)]
+def drive(voices: Voices, listeners: list[Listener], seconds: float) -> None:
+    """Have the bots speak, and hear them. Raises: RuntimeError where the server does not take what they say."""
     poll, of = select.epoll(), {one.wire.fileno(): one for one in listeners}
     for number in of:
         poll.register(number, select.EPOLLIN)
-    bots = Bots(port, streams)
-    end_s = bots.due_s(0, round(seconds / FRAME_S))
+    voices.begin()
+    end_s = voices.due_s(0, round(seconds / FRAME_S))
     while (now_s := time.perf_counter()) < end_s + _PATIENCE_S:
         if now_s < end_s:
-            bots.speak()
+            voices.tick()
         for number, _ in poll.poll(_LOOK_S):
             of[number].read()
-    return bots, listeners
+    if voices.dropped:
+        raise RuntimeError(f"{voices.dropped} frames found no room in a second: the server needs fewer streams")
 
 
 def measure(streams: int, seconds: float, rate_hz: int) -> None:
     """Start a server, be its bots and listeners, tell what came of it."""
+    tone = np.rint(9000 * np.sin(2 * np.pi * 500 * np.arange(960) / BOT_RATE_HZ) + 12_000).astype("<i2").tobytes()
+    room_for(2 * streams)
     with running(_OURS) as server:
-        begin_s, cpu_s, own_s = time.perf_counter(), server.cpu_s(), time.process_time()
-        bots, listeners = drive(server.port, streams, seconds, rate_hz)
-        lasted_s = time.perf_counter() - begin_s
-        share, own = (server.cpu_s() - cpu_s) / lasted_s, (time.process_time() - own_s) / lasted_s
+        listeners = [Listener(server.port, f"voice-{number}", rate_hz) for number in range(streams)]
+        with Voices(server.port, streams, tone) as voices:
+            begin_s, cpu_s, own_s = time.perf_counter(), server.cpu_s(), time.process_time()
+            drive(voices, listeners, seconds)
+            lasted_s = time.perf_counter() - begin_s
+            share, own = (server.cpu_s() - cpu_s) / lasted_s, (time.process_time() - own_s) / lasted_s
     said = round(seconds / FRAME_S)  # what comes behind is silence
     print(f"{streams} streams, listeners at {rate_hz} Hz, {seconds:g} s")
-    print(f"  server {share:.0%} of a core, bots and listeners {own:.0%}; bots late p99 {bots.late_ms():.1f} ms")
+    print(f"  server {share:.0%} of a core, bots and listeners {own:.0%}; bots late p99 {voices.late_ms(0.99):.1f} ms")
     for name in ("first", "last"):
         took = [
-            (heard_s - bots.due_s(bot, number)) * 1000
-            for bot, one in enumerate(listeners)
+            (heard_s - voices.due_s(voice, number)) * 1000
+            for voice, one in enumerate(listeners)
             for number, heard_s in list(enumerate(getattr(one, f"{name}_s")[:said]))[_WARM_FRAMES:]
         ]
         p50, p99 = np.percentile(took, (50, 99))

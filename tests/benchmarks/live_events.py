@@ -21,7 +21,7 @@ from typing import cast
 import orjson
 
 from tests.benchmarks.contenders import Contender, pin_load, running
-from tests.benchmarks.steady import send_steadily
+from tests.benchmarks.steady import request, send_steadily
 from tests.benchmarks.voices import room_for
 from tests.benchmarks.wrk import CONNECTIONS, run_wrk
 from tests.commands.process import ROOT
@@ -70,7 +70,7 @@ async def _latency(port: int, rate: float, seconds: float) -> list[float]:
     reader = _Reader()
     await asyncio.get_running_loop().create_connection(lambda: reader, "127.0.0.1", port)
     await reader.begun.wait()
-    answers = await send_steadily(port, rate, [_request(port, first + number) for number in range(total)])
+    answers = await send_steadily(port, rate, [request(port, _body(first + number)) for number in range(total)])
     assert answers.failed == 0, f"{answers.failed} of {answers.sent} POSTs failed"
     async with asyncio.timeout(10):
         while not reader.seen_s.keys() >= {first, first + total - 1}:  # noqa: ASYNC110 - one wait, at the end
@@ -106,10 +106,8 @@ class _Reader(asyncio.Protocol):
         self._transport.close()
 
 
-def _request(port: int, serial: int) -> bytes:
-    content = orjson.dumps(orjson.loads(body("bot-1", serial)) | {"message": str(serial)})
-    head = f"POST /meetstream/default HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
-    return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
+def _body(serial: int) -> bytes:
+    return orjson.dumps(orjson.loads(body("bot-1", serial)) | {"message": str(serial)})
 
 
 @contextlib.contextmanager

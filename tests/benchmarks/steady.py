@@ -37,11 +37,15 @@ class Answers:
 
 def requests(port: int, more: Callable[[], bool] = lambda: True) -> Iterator[bytes]:
     """Callbacks of 64 bots in turn, no two the same, as long as there shall be ``more``."""
-    head = f"POST /meetstream/default HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
     while more():
         serial = next(_serials)
-        content = body(f"bot-{serial % 64}", serial)
-        yield f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
+        yield request(port, body(f"bot-{serial % 64}", serial))
+
+
+def request(port: int, content: bytes) -> bytes:
+    """A callback as it goes over the wire."""
+    head = f"POST /meetstream/default HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content
 
 
 async def send_steadily(port: int, rate: float, some: Iterable[bytes]) -> Answers:

@@ -33,11 +33,11 @@ class Voices:
     that are held back; ``dropped`` the others.
     """
 
-    def __init__(self, port: int, count: int) -> None:
+    def __init__(self, port: int, count: int, pcm: bytes = b"") -> None:
+        """``pcm``: what each frame says, in place of silence with the moment of sending."""
         room_for(count)
-        message = frame(pcm=bytes(PCM_BYTES))
-        self._frame = bytearray(client_frame(0x82, message))
-        self._stamp_at = len(self._frame) - PCM_BYTES
+        self._frame = bytearray(client_frame(0x82, frame(pcm=pcm or bytes(PCM_BYTES))))
+        self._stamp_at = 0 if pcm else len(self._frame) - PCM_BYTES
         self._sockets = [connect(port, f"/meetstream/default/voice-{number}/audio") for number in range(count)]
         #: what a socket did not take, so that it goes before anything else
         self._held: dict[int, bytearray] = {}
@@ -55,6 +55,10 @@ class Voices:
     def begin(self, ago_s: float = 0.0) -> None:
         """The first frame was due so long ago; without, it is due now."""
         self._begin_s = time.perf_counter() - ago_s
+
+    def due_s(self, voice: int, number: int) -> float:
+        """When frame ``number`` of a voice is to be sent, of ``time.perf_counter``."""
+        return self._begin_s + (number * len(self._sockets) + voice) * self._step_s
 
     def tick(self) -> None:
         """Send every frame that is due by now."""
@@ -101,7 +105,8 @@ class Voices:
         self.close()
 
     def _send(self, number: int) -> None:
-        struct.pack_into("<Q", self._frame, self._stamp_at, time.time_ns())
+        if self._stamp_at:
+            struct.pack_into("<Q", self._frame, self._stamp_at, time.time_ns())
         held = self._held.get(number)
         if held is not None:
             self.waited += 1

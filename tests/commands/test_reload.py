@@ -64,9 +64,8 @@ def wait(holds: Callable[[], Any]) -> None:
 
 
 def subjects(folder: Path, name: str) -> list[str]:
-    """In the order of the sink's files; it may be writing its next line."""
-    written = b"".join(path.read_bytes() for path in sorted((folder / "data" / name).glob("*.jsonl")))
-    return [json.loads(line)["subject"] for line in written.splitlines(keepends=True) if line.endswith(b"\n")]
+    """Of a sink's events, in order."""
+    return [event["subject"] for event in events_in(folder / "data", name)]
 
 
 def healthy(wire: socket.socket) -> None:

@@ -30,9 +30,8 @@ def rows_of(path: Path) -> list[tuple[int, bytes, bytes, bytes]]:
 
 def open_files(folder: Path) -> set[Path]:
     """Files of a lane, without their logs, that this process has open."""
-    return {path for one in psutil.Process().open_files() if (path := Path(one.path)).parent == folder} & set(
-        folder.glob("*.db")
-    )
+    opened = [Path(one.path) for one in psutil.Process().open_files()]
+    return {path for path in opened if path.parent == folder and path.suffix == ".db"}
 
 
 async def test_they_are_those_of_sqlite(tmp_path: Path) -> None:
