@@ -23,6 +23,8 @@ _WARM_FRAMES = 50
 #: how long the loop waits at most before it looks whether a frame is due
 _LOOK_S = 0.0005
 _READ_BYTES = 1 << 16
+#: between the last connection and the first frame
+_SETTLE_S = 0.2
 #: what is still on its way may come so long after the last frame
 _PATIENCE_S = 1.0
 
@@ -78,7 +80,7 @@ def drive(voices: Voices, listeners: list[Listener], seconds: float) -> None:
     poll, of = select.epoll(), {one.wire.fileno(): one for one in listeners}
     for number in of:
         poll.register(number, select.EPOLLIN)
-    voices.begin()
+    voices.begin(-_SETTLE_S)
     end_s = voices.due_s(0, round(seconds / FRAME_S))
     while (now_s := time.perf_counter()) < end_s + _PATIENCE_S:
         if now_s < end_s:
