@@ -3,7 +3,8 @@
 ``receiver schema`` is generated from these. May import the standard library, msgspec and the redaction rules.
 """
 
-from typing import Any, Literal, TypeVar
+from functools import cache
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -33,7 +34,7 @@ class Data(msgspec.Struct, kw_only=True, omit_defaults=True):
     def without_secrets(self) -> "Data":
         """The same data as a sink without ``secrets = true`` gets it; this very object where it has none."""
         changes: dict[str, Any] = {}
-        for name in self.__struct_fields__:
+        for name in _of_strangers(type(self)):
             value = getattr(self, name)
             if isinstance(value, str):
                 clean: Any = redact_text(value)
@@ -44,6 +45,15 @@ class Data(msgspec.Struct, kw_only=True, omit_defaults=True):
             if clean is not value:
                 changes[name] = clean
         return msgspec.structs.replace(self, **changes) if changes else self
+
+
+@cache
+def _of_strangers(kind: type[Data]) -> tuple[str, ...]:
+    """The fields of ``kind`` that may hold a text or an object of the vendor's own: no number, none of our words."""
+    kinds = {field.name: get_args(field.type) or (field.type,) for field in msgspec.structs.fields(kind)}
+    return tuple(
+        name for name, found in kinds.items() if any(one in (str, Any) or get_origin(one) is dict for one in found)
+    )
 
 
 class Person(msgspec.Struct, kw_only=True, omit_defaults=True):

@@ -249,8 +249,8 @@ def _attributes(event: Event) -> dict[str, Any]:
     attributes: dict[str, Any] = {"specversion": "1.0", "id": event.id, "source": event.source, "type": event.type}
     if event.subject:
         attributes["subject"] = event.subject
-    attributes["time"] = format_time(event.time_ns)
-    attributes["receivedtime"] = format_time(event.received_ns)
+    time = attributes["time"] = format_time(event.time_ns)
+    attributes["receivedtime"] = time if event.received_ns == event.time_ns else format_time(event.received_ns)
     attributes["sequence"] = format_sequence(event.sequence)
     attributes["datacontenttype"] = event.media_type or JSON_TYPE
     if event.vendorevent:

@@ -143,8 +143,12 @@ def _redacted(value: Any, depth: int) -> Any:
     if isinstance(value, list):
         items = [_redacted(item, depth - 1) for item in value]
         return value if all(new is old for new, old in zip(items, value, strict=True)) else items
-    members = {_redact_key(key): _redact_member(key, item, depth) for key, item in value.items()}
-    return value if all(members.get(key, REDACTED) is item for key, item in value.items()) else members
+    members, same = {}, True
+    for key, item in value.items():
+        name, clean = _redact_key(key), _redact_member(key, item, depth)
+        same = same and clean is item and name is key
+        members[name] = clean
+    return value if same else members
 
 
 def _redact_key(key: Any) -> Any:

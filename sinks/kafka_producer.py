@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -29,6 +30,8 @@ PURGE_S = 5.0
 UNREPORTED = KafkaError(KafkaError._TIMED_OUT, "not acknowledged in time")
 #: called with the failure of a message; librdkafka gives the message too, which nobody needs
 Report = Callable[[KafkaError | None, object], None]
+#: as the client types what it takes
+_Headers = list[tuple[str, str | bytes | None]]
 
 
 class KafkaProducer:
@@ -71,7 +74,9 @@ class KafkaProducer:
             async with asyncio.timeout(timeout_s):
                 begin_s = time.perf_counter()
                 for index, message in enumerate(messages):
-                    await self._hand_over(message, functools.partial(parcel.failed, index))
+                    failed = functools.partial(parcel.failed, index)
+                    if not self._takes(message, failed):
+                        await self._hand_over(message, failed)
                     parcel.handed_over = index + 1
                     if time.perf_counter() - begin_s >= _SLICE_S:
                         await asyncio.sleep(0)
@@ -96,16 +101,22 @@ class KafkaProducer:
         self._thread.join(PURGE_S + 2 * IDLE_S)
 
     async def _hand_over(self, message: Message, failed: Report) -> None:
-        topic, key, value, headers = message
+        """Return once librdkafka's queue, which is full, has room for ``message``."""
         while True:
-            try:
-                self._producer.produce(topic, value, key, headers=list(headers), on_delivery=failed)
+            await asyncio.sleep(FULL_S)
+            if self._takes(message, failed):
                 return
-            except BufferError:
-                await asyncio.sleep(FULL_S)
-            except KafkaException as error:
-                failed(error.args[0], None)
-                return
+
+    def _takes(self, message: Message, failed: Report) -> bool:
+        """Give ``message`` to librdkafka, or its failure to ``failed``; false where the queue is full."""
+        topic, key, value, headers = message
+        try:
+            self._producer.produce(topic, value, key, headers=cast(_Headers, headers), on_delivery=failed)
+        except BufferError:
+            return False
+        except KafkaException as error:
+            failed(error.args[0], None)
+        return True
 
     async def _take_back(self, parcel: "_Parcel", size: int) -> None:
         for index in range(parcel.handed_over, size):
