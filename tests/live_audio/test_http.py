@@ -3,6 +3,7 @@
 import asyncio
 import json
 import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,29 @@ async def test_a_listener_hears_what_is_said_sample_by_sample(tmp_path: Path) ->
     at = place_of(sound, got)
     assert at >= 0 and np.array_equal(got[at : at + len(sound)], sound)
     assert not got[:at].any() and not got[at + len(sound) :].any()
+
+
+async def test_the_first_listener_misses_nothing_while_numpy_loads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """He has his place from when he asked: what is said before the server can send sound is sent as soon as it can."""
+    spoke = threading.Event()
+
+    def slow(name: str) -> None:
+        assert spoke.wait(30)
+
+    monkeypatch.setattr("receiver.live.audio.http.import_module", slow)
+    sound = noise(RATE_HZ // 2)
+    async with house(tmp_path) as here, asyncio.TaskGroup() as tasks:
+        listener = tasks.create_task(fetch(here.at("bot-7.pcm", wait=30)))
+        await listened(here)
+        bot = here.bot()
+        await bot.opens()
+        await bot.speaks(sound)
+        spoke.set()
+        await bot.closes()
+        got = samples_of(await asyncio.wait_for(listener, 30))
+    assert np.array_equal(spoken(got), spoken(sound))
 
 
 async def test_silence_is_sent_in_real_time_while_nobody_speaks(tmp_path: Path) -> None:

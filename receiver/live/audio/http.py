@@ -35,14 +35,15 @@ def audio_routes(
         if refusal is not None:
             return refusal
         asked = parse(request)
-        # it loads numpy: the first listener waits for that in a thread, deliveries do not
-        await asyncio.to_thread(import_module, "receiver.live.audio.serving")
-        from receiver.live.audio.listening import Listening
-        from receiver.live.audio.serving import serve_plain, serve_socket
-
+        # it loads numpy, in a thread: deliveries do not wait for that, and a listener misses nothing meanwhile
+        loaded = asyncio.get_running_loop().run_in_executor(None, import_module, "receiver.live.audio.serving")
         response: web.StreamResponse | None = None
         try:
             async with feeds().listen(asked.subject, asked.wait_s) as seat:
+                await loaded
+                from receiver.live.audio.listening import Listening
+                from receiver.live.audio.serving import serve_plain, serve_socket
+
                 listening = Listening(seat, asked.wish, max_behind_s, mask_of(request))
                 if is_upgrade(request):
                     response = socket = web.WebSocketResponse(max_msg_size=_MOST_MESSAGE_BYTES, compress=False)
