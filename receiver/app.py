@@ -163,6 +163,8 @@ class Receiver:
         """Give up port, sockets (1012, those that we dialled 1001) and journal; deliveries under way go to
         ``successor``, which may not have begun yet. The connections that are there are served on."""
         front = self._front
+        # what commands want from now on, they want of the successor
+        write_runtime(self.settings.data_dir, Runtime(os.getpid(), "", ""))
         self._kept = self.doors.duplicates()
         self.doors.close()
         front.leaving = True
@@ -172,7 +174,6 @@ class Receiver:
         front.ops.replaced = True
         front.deliveries.intake = successor
         await self.engine.halt(_HALT_S)
-        remove_runtime(self.settings.data_dir)
 
     async def take_back(self) -> None:
         """After ``let_go``, where the successor did not come up: go on as if nothing had been."""

@@ -6,6 +6,7 @@ Both lie in the data folder, readable by their owner only.
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,12 +21,14 @@ from receiver.settings import Endpoint, Reader, Settings
 Held = TypeVar("Held", Endpoint, Reader)
 _TOKENS = "tokens.json"
 _RUNTIME = "server.json"
+#: how long a server that takes over is waited for, and how often a command looks for it
+_TAKE_OVER_S, _LOOK_S = 10.0, 0.02
 #: held by a server for as long as it runs
 LOCK = "lock"
 
 
 class Runtime(msgspec.Struct):
-    """How commands on this machine reach the live server."""
+    """How commands on this machine reach the live server. Without ``url``: it gives port and journal to another one."""
 
     pid: int
     url: str
@@ -74,19 +77,20 @@ def write_runtime(data_dir: Path, runtime: Runtime) -> None:
 
 
 def read_runtime(data_dir: Path) -> Runtime | None:
-    """The live server of a data folder; ``None`` where none runs.
+    """The live server of a data folder; ``None`` where none runs. Waits for one that takes over, blocking.
 
     Raises ``Unauthorized`` where the server is another user's.
     """
     path = data_dir / _RUNTIME
+    until_s = time.monotonic() + _TAKE_OVER_S
     try:
-        runtime = msgspec.json.decode(path.read_bytes(), type=Runtime)
-        os.kill(runtime.pid, 0)
+        while not (runtime := _told(path)).url and time.monotonic() < until_s:
+            time.sleep(_LOOK_S)
     except PermissionError:
         raise Unauthorized(f"{path} is for the server's own user: run this command as that user") from None
     except (OSError, msgspec.DecodeError, OverflowError):
         return None
-    return runtime if _held(data_dir) else None
+    return runtime if runtime.url and _held(data_dir) else None
 
 
 def remove_runtime(data_dir: Path) -> None:
@@ -110,6 +114,13 @@ def write_private(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(descriptor)
     draft.replace(path)
+
+
+def _told(path: Path) -> Runtime:
+    """What a process that is there has said. Raises what reading, decoding and looking for the process raise."""
+    runtime = msgspec.json.decode(path.read_bytes(), type=Runtime)
+    os.kill(runtime.pid, 0)
+    return runtime
 
 
 def _key(one: Endpoint | Reader) -> str:

@@ -1,8 +1,11 @@
 """Configuration: every kind of mistake is one line that says where, what was found and what is allowed."""
 
+import fcntl
 import math
 import os
 import re
+import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -261,6 +264,24 @@ def test_a_runtime_file_without_its_server_means_that_none_runs(tmp_path: Path) 
     write_runtime(tmp_path, Runtime(os.getpid(), "http://127.0.0.1:1", "t"))
     assert read_runtime(tmp_path) is None
     (tmp_path / "lock").touch()
+    assert read_runtime(tmp_path) is None
+
+
+def test_a_command_waits_for_a_server_that_takes_over(tmp_path: Path) -> None:
+    """And not for one whose predecessor is gone as well, nor for ever."""
+    ours = Runtime(os.getpid(), "http://127.0.0.1:1", "t")
+    lock = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    write_runtime(tmp_path, Runtime(os.getpid(), "", ""))
+    later = threading.Timer(0.1, write_runtime, (tmp_path, ours))
+    later.start()
+    found = read_runtime(tmp_path)
+    later.join()
+    os.close(lock)
+    assert found == ours
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    write_runtime(tmp_path, Runtime(gone.pid, "", ""))
     assert read_runtime(tmp_path) is None
 
 
