@@ -163,8 +163,8 @@ class Receiver:
         """Give up port, sockets (1012, those that we dialled 1001) and journal; deliveries under way go to
         ``successor``, which may not have begun yet. The connections that are there are served on."""
         front = self._front
-        # what commands want from now on, they want of the successor
-        write_runtime(self.settings.data_dir, Runtime(os.getpid(), "", ""))
+        with contextlib.suppress(OSError):  # commands that come now wait for the successor; nobody else needs it
+            write_runtime(self.settings.data_dir, Runtime(os.getpid(), "", ""))
         self._kept = self.doors.duplicates()
         self.doors.close()
         front.leaving = True

@@ -321,6 +321,17 @@ def test_a_command_finds_the_server_at_every_moment_of_a_hand_over(tmp_path: Pat
         assert server.stop(signal.SIGTERM)[0] == 0
 
 
+def test_a_hand_over_does_not_need_the_file_that_tells_of_it(tmp_path: Path) -> None:
+    """Where it cannot be written, as on a full disk, the next server takes over all the same."""
+    with serving(tmp_path, "--config", write(tmp_path, PORT_0, FILE)) as server:
+        url = f"{server.url}/meetstream/default"
+        assert status_of(url) == 200
+        (tmp_path / "data" / f".server.json.{server.process.pid}").mkdir()
+        assert reload(tmp_path, "--restart").returncode == 0
+        assert pid_of(tmp_path) != server.process.pid and status_of(url, "bot-2") == 200
+        assert server.stop(signal.SIGTERM)[0] == 0
+
+
 def test_idle_connections_are_served_on(tmp_path: Path) -> None:
     """A kept-alive connection from before the hand-over delivers once more, into the new process's journal."""
     with serving(tmp_path, "--config", write(tmp_path, PORT_0, FILE)) as server:
