@@ -121,6 +121,11 @@ class Event(msgspec.Struct, kw_only=True):
             self.cached_json = _encode(self, False, False)
         return self.cached_json
 
+    def times(self) -> tuple[str, str]:
+        """``time`` and ``receivedtime`` as text; without a time of the vendor's they are one."""
+        time = format_time(self.time_ns)
+        return time, time if self.received_ns == self.time_ns else format_time(self.received_ns)
+
     def attributes(self) -> dict[str, str]:
         """All CloudEvents context attributes as text, without data: what the binary modes send as headers."""
         attributes = _attributes(self)
@@ -249,8 +254,7 @@ def _attributes(event: Event) -> dict[str, Any]:
     attributes: dict[str, Any] = {"specversion": "1.0", "id": event.id, "source": event.source, "type": event.type}
     if event.subject:
         attributes["subject"] = event.subject
-    time = attributes["time"] = format_time(event.time_ns)
-    attributes["receivedtime"] = time if event.received_ns == event.time_ns else format_time(event.received_ns)
+    attributes["time"], attributes["receivedtime"] = event.times()
     attributes["sequence"] = format_sequence(event.sequence)
     attributes["datacontenttype"] = event.media_type or JSON_TYPE
     if event.vendorevent:

@@ -83,14 +83,23 @@ def read_runtime(data_dir: Path) -> Runtime | None:
     """
     path = data_dir / _RUNTIME
     until_s = time.monotonic() + _TAKE_OVER_S
+    seen: Runtime | None = None
     try:
-        while not (runtime := _told(path)).url and time.monotonic() < until_s:
+        while time.monotonic() < until_s:
+            runtime = msgspec.json.decode(path.read_bytes(), type=Runtime)
+            there = _is_there(runtime.pid)
+            if there and runtime.url and _held(data_dir):
+                return runtime
+            # who lets go of port and journal has said so before: what still says the same is what a dead one left
+            if runtime == seen and (runtime.url or not there):
+                break
+            seen = runtime
             time.sleep(_LOOK_S)
     except PermissionError:
         raise Unauthorized(f"{path} is for the server's own user: run this command as that user") from None
     except (OSError, msgspec.DecodeError, OverflowError):
-        return None
-    return runtime if runtime.url and _held(data_dir) else None
+        pass
+    return None
 
 
 def remove_runtime(data_dir: Path) -> None:
@@ -116,11 +125,13 @@ def write_private(path: Path, content: bytes) -> None:
     draft.replace(path)
 
 
-def _told(path: Path) -> Runtime:
-    """What a process that is there has said. Raises what reading, decoding and looking for the process raise."""
-    runtime = msgspec.json.decode(path.read_bytes(), type=Runtime)
-    os.kill(runtime.pid, 0)
-    return runtime
+def _is_there(pid: int) -> bool:
+    """Whether there is such a process. Raises ``PermissionError`` where it is another user's, ``OverflowError``."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _key(one: Endpoint | Reader) -> str:

@@ -9,7 +9,7 @@ import string
 from functools import lru_cache
 from typing import NamedTuple
 
-from receiver.events import JSON_TYPE, Data, Event, format_sequence, format_time, media_attributes
+from receiver.events import JSON_TYPE, Data, Event, format_sequence, media_attributes
 
 STRUCTURED_TYPE = b"application/cloudevents+json; charset=UTF-8"
 #: Kafka's own limit for a topic's name
@@ -66,13 +66,12 @@ def binary_message(topic: str, event: Event, *, raw: bool = False, secrets: bool
     With ``raw`` the vendor's body is the header ``ce_raw``; one that is not UTF-8 text is the header ``raw``, its bytes
     as they came, since an attribute is text and Kafka needs no base64.
     """
-    time = format_time(event.time_ns).encode()
-    received = time if event.received_ns == event.time_ns else format_time(event.received_ns).encode()
+    time, received = event.times()
     headers = [
         *_lasting_headers(event.source, event.type, event.subject, event.vendorevent, event.media_type or JSON_TYPE),
         ("ce_id", _utf8(event.id)),
-        ("ce_time", time),
-        ("ce_receivedtime", received),
+        ("ce_time", time.encode()),
+        ("ce_receivedtime", received.encode()),
         ("ce_sequence", format_sequence(event.sequence).encode()),
     ]
     if event.media is not None:

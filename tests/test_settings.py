@@ -285,6 +285,26 @@ def test_a_command_waits_for_a_server_that_takes_over(tmp_path: Path) -> None:
     assert read_runtime(tmp_path) is None
 
 
+def test_a_server_that_lets_go_while_it_is_looked_for_is_none_that_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file was read, then it gave the folder to another one: the command looks again, and waits for that."""
+    server = Runtime(os.getpid(), "http://127.0.0.1:1", "t")
+    held = iter((False, True))
+    later = threading.Timer(0.1, write_runtime, (tmp_path, server))
+
+    def lets_go(_: Path) -> bool:
+        if not (answer := next(held)):
+            write_runtime(tmp_path, Runtime(os.getpid(), "", ""))
+            later.start()
+        return answer
+
+    monkeypatch.setattr("receiver.secretfiles._held", lets_go)
+    write_runtime(tmp_path, server)
+    assert read_runtime(tmp_path) == server
+    later.join()
+
+
 # Who may deliver
 
 

@@ -5,6 +5,7 @@ import json
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import aiohttp
 import numpy as np
 import pytest
 
+from receiver.audio.pcm import Samples
 from receiver.audio.timeline import NS_PER_S
 from tests.live_audio.chunks import noise, tone
 from tests.live_audio.house import LONG_S, RATE_HZ, House, held_up, house, place_of, samples_of, spoken
@@ -52,17 +54,23 @@ async def listened(here: House) -> None:
     await until(lambda: here.feeds._feeds, "a listener")
 
 
-async def test_a_listener_hears_what_is_said_sample_by_sample(tmp_path: Path) -> None:
-    """From the begin of a stream that he waited for, to its end; then the answer ends."""
-    sound = noise(RATE_HZ // 2)
-    async with house(tmp_path) as here, asyncio.TaskGroup() as tasks:
+async def heard(folder: Path, sound: Samples, after: Callable[[], None] = lambda: None) -> Samples:
+    """What a listener got who had waited for a bot that says ``sound`` and goes; ``after`` is called between."""
+    async with house(folder) as here, asyncio.TaskGroup() as tasks:
         listener = tasks.create_task(fetch(here.at("bot-7.pcm", wait=30)))
         await listened(here)
         bot = here.bot()
         await bot.opens()
         await bot.speaks(sound)
+        after()
         await bot.closes()
-        got = samples_of(await asyncio.wait_for(listener, 30))
+        return samples_of(await asyncio.wait_for(listener, 30))
+
+
+async def test_a_listener_hears_what_is_said_sample_by_sample(tmp_path: Path) -> None:
+    """From the begin of a stream that he waited for, to its end; then the answer ends."""
+    sound = noise(RATE_HZ // 2)
+    got = await heard(tmp_path, sound)
     at = place_of(sound, got)
     assert at >= 0 and np.array_equal(got[at : at + len(sound)], sound)
     assert not got[:at].any() and not got[at + len(sound) :].any()
@@ -79,15 +87,7 @@ async def test_the_first_listener_misses_nothing_while_numpy_loads(
 
     monkeypatch.setattr("receiver.live.audio.http.import_module", slow)
     sound = noise(RATE_HZ // 2)
-    async with house(tmp_path) as here, asyncio.TaskGroup() as tasks:
-        listener = tasks.create_task(fetch(here.at("bot-7.pcm", wait=30)))
-        await listened(here)
-        bot = here.bot()
-        await bot.opens()
-        await bot.speaks(sound)
-        spoke.set()
-        await bot.closes()
-        got = samples_of(await asyncio.wait_for(listener, 30))
+    got = await heard(tmp_path, sound, spoke.set)
     assert np.array_equal(spoken(got), spoken(sound))
 
 
