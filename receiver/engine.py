@@ -28,7 +28,7 @@ from receiver.ingress.recovery import close_lost_streams
 from receiver.ingress.shedding import Marks, Shedding
 from receiver.ingress.stream import Rim
 from receiver.ingress.streams import StreamBook
-from receiver.journal.base import QUARANTINE
+from receiver.journal.base import MEDIA, QUARANTINE
 from receiver.journal.clock import cautious_ns
 from receiver.journal.dedup import Dedup
 from receiver.journal.keyfile import KeyFile
@@ -44,7 +44,8 @@ from receiver.telemetry.metrics import Gauge
 from receiver.vendors import decode_record
 
 log = structlog.get_logger()
-_GATHER_S = 0.01
+#: a listener's frame waits half of it, and the commits that a shorter one makes take as long
+_GATHER_S = 0.005
 _FLUSH_S = 0.2
 _TRIM_S = 2.0
 #: how often keys are written down, if so many are new: of all that are remembered a twentieth; a stop takes less.
@@ -133,7 +134,9 @@ class Engine:
         self._background = [self._tasks.create_task(part) for part in parts]
         streams = StreamBook(self.settings.server.resume_s)
         await close_lost_streams(self.state, self.journal, streams)
-        self.rim = Rim(self.intake, streams, MediaGather(_GATHER_S), self.state)
+        lane = self.journal.lanes[MEDIA]
+        gather = MediaGather(_GATHER_S, lambda: lane.pending_bytes > 0)
+        self.rim = Rim(self.intake, streams, gather, self.state)
         self.desk.start(self._tasks)
 
     def begin_review(self) -> None:

@@ -30,7 +30,7 @@ READ_BYTES = 256 << 10
 #: as far as that grows, doubled by each piece, while a sink that has come back catches up
 _MOST_READ_BYTES = 1 << 20
 #: what comes in shorter intervals is written together: each write costs as much as many events do
-_GATHER_S = 0.02
+_GATHER_S = 0.01
 _BACKOFF = Backoff()
 #: a sink that does not let go within this time is left behind
 _CLOSE_S = 3.0
