@@ -59,31 +59,38 @@ class Mixer:
         track.push(sound, event.sequence, event.received_ns, self.head, latest_ns)
         self._now_ns = max(self._now_ns, track.heard_ns)
 
-    def straight(self, events: Sequence[Event], now_ns: int, most_frames: int) -> list[Raw]:
-        """Sound of the first ``events`` as it came, where ``push``, ``advance`` and ``take`` would give just that: they
-        go on with the only track, and there is nothing to choose, mix or convert. The others are to be pushed."""
+    def straight(self, events: Sequence[Event], now_ns: int, most_frames: int) -> tuple[int, list[Raw]]:
+        """How many of the first ``events`` go on with the only track, where there is nothing to choose or mix, and
+        their sound, which ``push``, ``advance`` and ``take`` would give too. The others are to be pushed."""
+        found: list[Raw] = []
         if len(self._tracks) != 1 or self._speaker or self._ended:
-            return []
+            return 0, found
         ((source, name), track) = next(iter(self._tracks.items()))
+        if track.end != self.head:
+            return 0, found
         for event in events:
             if event.source != source or not isinstance(event.data, AudioChunk) or (event.data.track or "") != name:
-                return []
+                return 0, found
         known_ns = max(self._now_ns, now_ns)
-        found: list[Raw] = []
+        count = 0
         for event in events:
             data, raw = event.data, event.media
             if raw is None or not isinstance(data, AudioChunk):
                 break
             frames, torn = divmod(len(raw), 2 * self._channels)
-            most_frames -= frames
+            most_frames -= track.frames_out(frames)
             if torn or not frames or most_frames < 0 or data.codec != "pcm_s16le" or data.channels != self._channels:
                 break
-            if (data.first_sample or 0) > MAX_POSITION or not track.follow(data, frames, event, now_ns, known_ns):
+            if (data.first_sample or 0) > MAX_POSITION:
                 break
-            self.head += frames
-            self._now_ns = known_ns
-            found.append(raw)
-        return found
+            sound = track.follow(data, raw, frames, event, now_ns, known_ns)
+            if sound is None:
+                break
+            count += 1
+            self.head, self._now_ns = track.end, known_ns
+            if sound:
+                found.append(sound)
+        return count, found
 
     def renew(self, source: str) -> None:
         """A stream of ``source`` begins that continues none."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from receiver.audio.pcm import Samples, Sound
+from receiver.audio.pcm import Raw, Samples, Sound
 from receiver.audio.resample import LiveResampler
 from receiver.events import AudioChunk, Event
 
@@ -112,31 +112,40 @@ class Track:
         assert self._run is not None  # noqa: S101 - set by _begin; for the type checker
         self._add(self._run.push(_mapped(samples, self._channels)))
 
-    def follow(self, chunk: AudioChunk, frames: int, event: Event, latest_ns: int, now_ns: int) -> bool:
-        """Whether ``frames`` of ``event`` follow what was taken without a seam, as they are, and the run goes on at
-        ``now_ns``. If so they are pushed and taken, else nothing is done. For who has looked at rate and position."""
-        first, sequence = chunk.first_sample, event.sequence
+    def follow(self, chunk: AudioChunk, raw: Raw, frames: int, event: Event, latest_ns: int, now_ns: int) -> Raw | None:
+        """What comes of ``raw``, ``frames`` of ``event``, where they follow what was taken without a seam and the run
+        goes on at ``now_ns``: they are pushed and taken then. ``None``: they do not, and nothing is done. For who has
+        looked at form and position."""
+        first, sequence, run = chunk.first_sample, event.sequence, self._run
         if (
-            self._run is None
+            run is None
             or self.pieces
-            or not chunk.rate_hz == self._rate_hz == self._clock.rate_hz
+            or chunk.rate_hz != self._rate_hz
             or 0 < sequence <= self._sequence
             or first != self._next
             or (first is None and chunk.gap_ms)
         ):
-            return False
+            return None
         longest_ns = max(self.longest_ns, frames * NS_PER_S // self._rate_hz)
         arrived_ns = min(event.received_ns, latest_ns)
         heard_ns = max(self.heard_ns, arrived_ns)
         if max(arrived_ns - self.heard_ns, now_ns - heard_ns) > QUIET_NS + longest_ns:
-            return False
+            return None
         if sequence > 0:
             self._sequence = sequence
         if first is not None:
             self._next = first + frames
         self.heard_ns, self.longest_ns = heard_ns, longest_ns
-        self.end += frames
-        return True
+        if self._rate_hz == self._clock.rate_hz:
+            self.end += frames
+            return raw
+        samples = run.push(np.frombuffer(raw, "<i2").reshape(-1, self._channels))
+        self.end += len(samples)
+        return samples.astype("<i2", copy=False).tobytes()
+
+    def frames_out(self, frames: int) -> int:
+        """How many ``frames`` of what was pushed last become, nearly."""
+        return frames * self._clock.rate_hz // self._rate_hz
 
     def rest(self, now_ns: int) -> None:
         """End the run where nothing has come for a while: nobody waits for this track then."""

@@ -33,6 +33,9 @@ _COLLECT = (10_000, 20, 20)
 #: how long a thread may hold the interpreter while another waits for it; Python's own default is 5 ms. A commit waits
 #: for it twice, and with 0.1 ms the file sink loses more by it than anybody gains
 _SWITCH_S = 0.0003
+#: the longest transform of libsoxr, as a power of two (log2_large_dft_size in its soxr.h; what the environment says
+#: counts for each run that begins). Its own is 17, for the sake of files: live sound would wait for a block to be full
+SOXR_BLOCKS = "SOXR_LARGE_DFT_SIZE", "8"
 _EPILOG = """\
 examples:
   receiver serve                          defaults: 127.0.0.1:8080, ./receiver-data, sinks stdout and file
@@ -104,6 +107,7 @@ def _run(
 async def _serve(make: Callable[[], Running], leash: Leash) -> int:
     gc.set_threshold(*_COLLECT)
     sys.setswitchinterval(_SWITCH_S)
+    os.environ.setdefault(*SOXR_BLOCKS)
     running = make()
     settings = running.receiver.settings
     try:

@@ -21,6 +21,7 @@ from tests.live_audio.test_timeline import RATE_HZ, mixer
 
 MOST = RATE_HZ // 2
 PCM = noise(RATE_HZ).tobytes()
+NOTHING: tuple[int, list[Raw]] = (0, [])
 
 
 class Paper:
@@ -87,7 +88,9 @@ chunks = st.builds(
 waits_ms = often(20, st.integers(0, 700), st.integers(215, 400))
 batches = st.lists(chunks, max_size=1) | st.lists(chunks, max_size=3)
 steps = st.lists(st.tuples(waits_ms, batches), max_size=25)
-wishes = often({}, st.sampled_from([{"track": "b"}, {"speaker": "Ada"}, {"channels": 2}, {"rate_hz": 48_000}]))
+wishes = st.sampled_from(
+    [*[{}] * 6, *[{"rate_hz": 48_000}, {"rate_hz": 8000}] * 2, {"track": "b"}, {"speaker": "Ada"}, {"channels": 2}]
+)
 
 
 @given(steps, wishes, st.booleans(), st.sampled_from([None, "mixed"]))
@@ -132,11 +135,31 @@ def test_what_goes_on_goes_the_short_way(clocked: bool) -> None:
         for at in range(0, 3200, 320)
     ]
     now_ns = ZERO_NS + 20 * MS
-    assert not one.straight(events[:1], now_ns, MOST), "the first one makes the track"
+    assert one.straight(events[:1], now_ns, MOST) == NOTHING, "the first one makes the track"
     assert the_long_way(one, events[:1], now_ns) == events[0].media
-    assert one.straight(events[1:2], now_ns + 20 * MS, MOST) == [events[1].media]
-    assert one.straight(events[2:], now_ns + 180 * MS, 640) == [event.media for event in events[2:4]], "no more at once"
+    assert one.straight(events[1:2], now_ns + 20 * MS, MOST) == (1, [events[1].media])
+    both = 2, [event.media for event in events[2:4]]
+    assert one.straight(events[2:], now_ns + 180 * MS, 640) == both, "no more at once"
     assert one.head == 4 * 320
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 11_025, 48_000])
+def test_what_goes_on_at_another_rate_goes_the_short_way(rate_hz: int) -> None:
+    """Where the filter gives nothing yet, nothing is sent, and the chunk is taken all the same."""
+    one, two = (Mixer(Clock(rate_hz, ZERO_NS), 1) for _ in range(2))
+    sound = noise(RATE_HZ)
+    events = [chunk(sound[at : at + 80], at / 16 + 5, sequence=at + 1) for at in range(0, RATE_HZ, 80)]
+    now_ns = ZERO_NS + 5 * MS
+    heard = [the_long_way(one, events[:1], now_ns)]
+    held = 0
+    for event in events[1:]:
+        now_ns += 5 * MS
+        count, parts = one.straight([event], now_ns, MOST)
+        assert count == 1
+        held += not parts
+        heard += map(bytes, parts)
+    assert b"".join(heard) == the_long_way(two, events, now_ns) and one.head == two.head
+    assert held
 
 
 @pytest.mark.parametrize(
@@ -152,9 +175,10 @@ def test_what_does_not_go_on_is_left_for_the_long_way(odd: dict[str, Any]) -> No
     the_long_way(one, [chunk(sound[:320], 20, first_sample=0, sequence=1)], now_ns)
     keys = {"pcm": sound[320:].tobytes(), "first_sample": 320, "sequence": 2, **odd}
     number = keys.pop("sequence")
-    assert not one.straight([frame_event(Frame(**keys), now_ns, sequence=number)], now_ns, MOST) and one.head == 320
+    event = frame_event(Frame(**keys), now_ns, sequence=number)
+    assert one.straight([event], now_ns, MOST) == NOTHING and one.head == 320
     follower = chunk(sound[320:], 40, first_sample=320, sequence=2)
-    assert one.straight([follower], now_ns, MOST) == [follower.media]
+    assert one.straight([follower], now_ns, MOST) == (1, [follower.media])
 
 
 def test_what_waits_goes_first() -> None:
@@ -162,7 +186,7 @@ def test_what_waits_goes_first() -> None:
     one, sound, now_ns = mixer(), noise(640), ZERO_NS + 40 * MS
     one.push(chunk(sound[:320], 20, first_sample=0))
     follower = chunk(sound[320:], 40, first_sample=320)
-    assert not one.straight([follower], now_ns, MOST)
+    assert one.straight([follower], now_ns, MOST) == NOTHING
     assert the_long_way(one, [follower], now_ns) == sound.tobytes()
 
 
@@ -171,23 +195,24 @@ def test_a_stream_that_begins_anew_goes_on_with_nothing() -> None:
     one, sound, now_ns = mixer(), noise(640), ZERO_NS + 40 * MS
     the_long_way(one, [chunk(sound[:320], 20)], now_ns)
     one.renew("/v/e")
-    assert not one.straight([chunk(sound[320:], 40)], now_ns, MOST)
+    assert one.straight([chunk(sound[320:], 40)], now_ns, MOST) == NOTHING
 
 
 def test_a_gap_and_silence_that_is_due_are_told() -> None:
     """A gap that the vendor counts; what comes behind a sound that was read late."""
     one, sound = mixer(), noise(640)
     the_long_way(one, [chunk(sound[:320], 20)], ZERO_NS + 20 * MS)
-    assert not one.straight([chunk(sound[320:], 70, gap_ms=50.0)], ZERO_NS + 70 * MS, MOST)
-    assert not one.straight([chunk(sound[320:], 70)], ZERO_NS + 291 * MS, MOST)
-    assert one.straight([chunk(sound[320:], 70)], ZERO_NS + 290 * MS, MOST)
+    assert one.straight([chunk(sound[320:], 70, gap_ms=50.0)], ZERO_NS + 70 * MS, MOST) == NOTHING
+    assert one.straight([chunk(sound[320:], 70)], ZERO_NS + 291 * MS, MOST) == NOTHING
+    assert one.straight([chunk(sound[320:], 70)], ZERO_NS + 290 * MS, MOST) != NOTHING
 
 
 def test_a_position_beyond_any_stream_is_refused_as_ever() -> None:
     """A stream may count up to there, and no further."""
     one, sound, now_ns = mixer(), noise(640), ZERO_NS + 40 * MS
     the_long_way(one, [chunk(sound[:320], 20, first_sample=MAX_POSITION - 319)], now_ns)
-    assert one.head == 320 and not one.straight([chunk(sound[320:], 40, first_sample=MAX_POSITION + 1)], now_ns, MOST)
+    beyond = chunk(sound[320:], 40, first_sample=MAX_POSITION + 1)
+    assert one.head == 320 and one.straight([beyond], now_ns, MOST) == NOTHING
 
 
 @pytest.mark.parametrize("wish", [{"speaker": "Ada"}, {"track": "a"}])
@@ -197,7 +222,7 @@ def test_a_speaker_is_looked_for_and_a_track_is_not(wish: dict[str, Any]) -> Non
     keys = {"track": "a", "speaker": "Ada"}
     the_long_way(one, [chunk(sound[:320], 20, first_sample=0, **keys)], ZERO_NS + 20 * MS)
     found = one.straight([chunk(sound[320:], 40, first_sample=320, **keys)], ZERO_NS + 40 * MS, MOST)
-    assert bool(found) == ("track" in wish)
+    assert (found != NOTHING) == ("track" in wish)
 
 
 def test_raw_sound_is_encoded_as_its_samples_are() -> None:

@@ -95,12 +95,12 @@ class Listening:
         """Have ``line`` send what comes of ``events``, the last that there are now; whether it takes more at once. If
         it does not, ``ready`` may give some."""
         takes_more = True
-        straight = self._mixer.straight(events, now_ns, self._most_frames)
+        count, straight = self._mixer.straight(events, now_ns, self._most_frames)
         if straight:
             takes_more = line.send(straight[0] if len(straight) == 1 else b"".join(straight))
-            if len(straight) == len(events):
-                return takes_more
-        self.push(events[len(straight) :], now_ns)
+        if count and count == len(events):
+            return takes_more
+        self.push(events[count:], now_ns)
         self._mixer.advance(now_ns)
         if takes_more:
             for samples in self.ready():
