@@ -317,4 +317,8 @@ DATA_TYPES: dict[str, type[Data]] = {
     "control.message": ControlMessage,
     "vendor.event": VendorBody,
 }
+# msgspec completes what it knows of a type when that is first used, and a second thread that uses it meanwhile ends the
+# process: so all of them here, before there is one
+for _known in DATA_TYPES.values():
+    msgspec.json.Decoder(_known)
 MEDIA_TYPES = frozenset({"audio.chunk", "video.chunk"})

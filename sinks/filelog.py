@@ -34,6 +34,11 @@ class _Line(msgspec.Struct):
     receivedtime: str
 
 
+#: made once, here: msgspec completes what it knows of a type when that is first used, and a second thread that uses it
+#: meanwhile ends the process (seen with 0.22)
+_decode = msgspec.json.Decoder(_Line).decode
+
+
 class LineFile:
     """The open file at ``path``, locked against a second writer.
 
@@ -212,7 +217,7 @@ def _recover(fd: int) -> tuple[int, int | None]:
 
 def _parse(line: bytes) -> _Line:
     try:
-        return msgspec.json.decode(line, type=_Line)
+        return _decode(line)
     except ValueError:  # msgspec's errors are ValueErrors
         raise OSError(errno.EBADMSG, "its first or last line is no event; move the file away") from None
 

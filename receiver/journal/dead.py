@@ -74,6 +74,9 @@ class _Packed(msgspec.Struct, array_like=True):
     raw: bytes
 
 
+_decode = msgspec.msgpack.Decoder(_Packed).decode
+
+
 def pack_event(event: Event) -> bytes | None:
     """The bytes that :func:`unpack_event` takes; ``None`` for an event that cannot be encoded."""
     try:
@@ -90,7 +93,7 @@ def pack_event(event: Event) -> bytes | None:
 
 def unpack_event(packed: bytes) -> Event:
     """The event as it was. Raises ``msgspec.MsgspecError`` on bytes that are damaged."""
-    one = msgspec.msgpack.decode(packed, type=_Packed)
+    one = _decode(packed)
     kind = _KINDS.get(one.kind)
     if kind is None:
         raise msgspec.DecodeError(f"data of an unknown kind {one.kind!r}")
