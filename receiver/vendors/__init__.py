@@ -17,10 +17,7 @@ from receiver.vendors.base import Vendor
 #: their names, which are those of their modules
 VENDORS: tuple[str, ...] = ("meetstream", "realtimekit", "daily", "waterai", "meemo")
 _loaded: dict[str, Vendor] = {}
-_STREAM_FACTS: dict[str, msgspec.json.Decoder[StreamOpened] | msgspec.json.Decoder[StreamClosed]] = {
-    "opened": msgspec.json.Decoder(StreamOpened),
-    "closed": msgspec.json.Decoder(StreamClosed),
-}
+_STREAM_FACTS: dict[str, type[Data]] = {"opened": StreamOpened, "closed": StreamClosed}
 
 
 def vendor_named(name: str) -> Vendor:
@@ -64,7 +61,7 @@ def decode_record(record: Record) -> Decoded:
 
 def _stream_event(record: Record) -> Event:
     try:
-        data: Data = _STREAM_FACTS[record.kind].decode(record.payload)
+        data = msgspec.json.decode(record.payload, type=_STREAM_FACTS[record.kind])
     except (msgspec.DecodeError, ValueError) as error:
         raise Malformed(f"stream record: {error}") from error
     return Event(
