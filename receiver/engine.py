@@ -9,9 +9,12 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import msgspec
 import structlog
 
+from receiver.delivery.away import Away
 from receiver.delivery.dead import Retry, Tell
+from receiver.delivery.helper import Helper
 from receiver.delivery.pace import Pace
 from receiver.delivery.replay import Replay, ReplayOrder
 from receiver.delivery.worker import SinkWorker
@@ -35,7 +38,7 @@ from receiver.journal.keyfile import KeyFile
 from receiver.journal.sqlite import SqliteJournal, recall_ahead
 from receiver.journal.state import State
 from receiver.meetings.tracker import MeetingTracker
-from receiver.plugins import Made
+from receiver.plugins import Made, is_portable
 from receiver.record import Record
 from receiver.resources import give_back_memory, lane_limits, lock
 from receiver.settings import Settings
@@ -91,7 +94,8 @@ class Engine:
         """Take the data folder and open the journal. Raises ``ReceiverError``, ``OSError``, ``sqlite3.Error``."""
         settings, journal = self.settings, self.settings.journal
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        self._stack.callback(os.close, lock(settings.data_dir))
+        held = lock(settings.data_dir)
+        self._stack.callback(os.close, held)
         folder = settings.data_dir / "journal"
         self.state = State(folder / "state.db")
         self._stack.push_async_callback(self.state.close)
@@ -102,6 +106,7 @@ class Engine:
         self.shedding = Shedding(marks, self.ledger.shed)
         self.intake = Intake(self.journal, self._dedup, decode_record, self.shedding)
         self.pace = Pace(lambda: self.journal.head)
+        self.helper = Helper(settings.data_dir, msgspec.to_builtins(settings.log), held, self.journal.mark)
         self.desk = Desk(
             settings.accounts,
             journal=self.journal,
@@ -128,6 +133,7 @@ class Engine:
             self._flush(),
             self._trim(),
             self._keep_keys_now_and_then(),
+            self.helper.run(),
             watch,
             give_back_memory(self.journal.let_go),
         )
@@ -232,6 +238,8 @@ class Engine:
             sink, book = {"sink": name}, self.ledger.sink(name)
             yield "receiver_sink_pending", "Sequence numbers that wait for the sink.", sink, self.pending(name)
             yield "receiver_sink_up", "1 while the last attempt went well.", sink, float(book.connected)
+            away = float(self.workers[name].is_away)
+            yield "receiver_sink_away", "1 while the helper process delivers what the sink has missed.", sink, away
             lying = self.state.dead.counts.get(name, 0)
             yield "receiver_dead_letters", "Dead letters that lie there: `receiver dead list`.", sink, lying
         for name, lane in self.journal.lanes.items():
@@ -244,9 +252,18 @@ class Engine:
         yield "receiver_journal_head", "The last sequence number given out.", {}, self.journal.head
 
     def _make_worker(self, name: str) -> None:
-        (sink, config), book = self._sinks[name], self.ledger.sink(name)
+        sink, config = self._sinks[name]
+        keys, far_s = self.settings.sinks.get(name), self.settings.server.helper_after_s
         self.workers[name] = SinkWorker(
-            name, sink, config, journal=self.journal, state=self.state, book=book, decode=decode_record, pace=self.pace
+            name,
+            sink,
+            config,
+            journal=self.journal,
+            state=self.state,
+            book=self.ledger.sink(name),
+            decode=decode_record,
+            pace=self.pace,
+            away=Away(self.helper, keys, far_s) if keys and far_s and is_portable(sink) else None,
         )
 
     async def _start_worker(self, name: str) -> None:

@@ -114,12 +114,19 @@ def _place(type_name: str, section: str) -> tuple[str, Callable[[], Any]]:
 def _build(kind: type[Sink], name: str, config: SinkConfig, data_dir: Path, section: str) -> Sink:
     ours = any(config.type == type_name for type_name, _ in SINKS)
     try:
-        return kind(name, config, data_dir) if ours else Island(name, lambda: kind(name, config, data_dir))
+        if ours:
+            return kind(name, config, data_dir)
+        return Island(name, lambda: kind(name, config, data_dir), portable=is_portable(kind))
     except ConfigError as error:
         raise ConfigError(*(_with_section(section, problem) for problem in error.problems)) from error
     except Exception as error:  # another package's fault must not look like one of ours
         text = redact_text(f"{type(error).__name__}: {error}")
         raise ConfigError(f"{section}: found keys that its sink cannot be made of ({text})") from error
+
+
+def is_portable(sink: object) -> bool:
+    """Whether another process may write for a sink, of which this is the class or one: ``Sink.portable``."""
+    return getattr(sink, "portable", False) is True
 
 
 def _with_section(section: str, problem: str) -> str:

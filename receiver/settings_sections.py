@@ -56,6 +56,8 @@ class ServerSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields=T
     resume_s: Seconds = 600.0
     #: SIGTERM: longest time to finish requests, close sockets and flush sinks
     drain_s: Seconds = 15.0
+    #: a sink that is further behind has a second process deliver what it missed, while it does; 0 = never
+    helper_after_s: Seconds = 5.0
 
 
 class LaneSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields=True):

@@ -88,6 +88,10 @@ class Sink(Protocol):
     :class:`SinkRejected`, :class:`SinkOverloaded`; anything else is retried with back-off). One call at a time. After
     a crash the same events may come again, with the same ``id`` and ``sequence``. Cancelled at shutdown only after the
     drain limit.
+
+    A class that says ``portable = True`` agrees to be somewhere else for a while: when it is far behind, its object is
+    closed, one in another process is made of the same config, opened, written to and closed, and then this one is
+    opened again. So ``close`` leaves nothing behind in memory that ``open`` relies on.
     """
 
     #: the config type; ``Config.type`` is the name in the registry

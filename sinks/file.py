@@ -55,6 +55,7 @@ class FileSink:
     """
 
     Config: ClassVar[type[SinkConfig]] = FileConfig
+    portable: ClassVar[bool] = True
 
     def __init__(self, name: str, config: FileConfig, data_dir: Path) -> None:
         self._name = name

@@ -44,6 +44,7 @@ class HttpSink:
     """
 
     Config: ClassVar[type[SinkConfig]] = HttpConfig
+    portable: ClassVar[bool] = True
 
     def __init__(self, name: str, config: HttpConfig, data_dir: Path) -> None:
         """Raises ``ConfigError``: bad URL or header, or a secret that is named and not there."""

@@ -73,6 +73,7 @@ class KafkaSink:
     """
 
     Config: ClassVar[type[SinkConfig]] = KafkaConfig
+    portable: ClassVar[bool] = True
 
     def __init__(self, name: str, config: KafkaConfig, data_dir: Path) -> None:
         self._name = name

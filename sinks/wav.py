@@ -54,6 +54,7 @@ class WavSink:
     """
 
     Config: ClassVar[type[SinkConfig]] = WavConfig
+    portable: ClassVar[bool] = True
 
     def __init__(self, name: str, config: WavConfig, data_dir: Path) -> None:
         _check(name, config)

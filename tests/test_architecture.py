@@ -54,13 +54,14 @@ class Import(NamedTuple):
 
 RULES = (
     *(Rule(module, ours=BASE, libraries=("msgspec",)) for module in (*BASE, BOOKS)),
+    Rule("receiver.line", ours=(), libraries=("msgspec",)),
     Rule("receiver.audio", ours=(*BASE, "receiver.audio"), never=RIM, libraries=("msgspec", "numpy", "soxr")),
     Rule("receiver.vendors", ours=(*BASE, "receiver.vendors"), never=RIM),
     Rule("receiver.journal", ours=(*BASE, "receiver.journal"), never=("aiohttp", "websockets")),
     Rule(
         "receiver.delivery",
         ours=(*BASE, BOOKS, "receiver.delivery", "receiver.journal.base", "receiver.journal.dead",
-              "receiver.journal.state", "sinks.base"),
+              "receiver.journal.state", "receiver.line", "sinks.base"),
         never=("aiohttp", "websockets"),
     ),
     Rule("receiver.meetings", ours=MEETINGS, never=("aiohttp", "websockets")),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from receiver.commands.arguments import count, speed
-from receiver.commands.serve import run_loop
+from receiver.loop import run_loop
 from receiver.simulator import STAND_INS, Tally
 from receiver.telemetry import log as logs
 

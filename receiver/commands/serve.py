@@ -1,7 +1,6 @@
 """``receiver serve``: the server, until a signal ends it."""
 
 import argparse
-import asyncio
 import errno
 import gc
 import os
@@ -21,6 +20,7 @@ from receiver.errors import ConfigError, ReceiverError
 from receiver.handover.leash import Leash
 from receiver.handover.predecessor import Inheritance, Predecessor
 from receiver.listening import activated, address_of
+from receiver.loop import run_loop
 from receiver.running import Running
 from receiver.settings import Settings, load
 from receiver.telemetry import log as logs
@@ -167,27 +167,3 @@ def _leave_within(drain_s: float, leash: Leash) -> None:
     timer = threading.Timer(limit_s, leave)
     timer.daemon = True
     timer.start()
-
-
-def run_loop(main: Any) -> int:
-    """Run a coroutine on uvloop where it is installed."""
-    try:
-        import uvloop
-    except ImportError:
-        factory = None
-    else:
-        factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        try:
-            status: int = runner.run(main)
-        except BaseExceptionGroup as group:
-            first = next(iter(_leaves(group)))
-            raise first if isinstance(first, ReceiverError) else group from None
-        return status
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    found: list[BaseException] = []
-    for error in group.exceptions:
-        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found

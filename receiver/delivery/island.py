@@ -32,8 +32,10 @@ class Island:
 
     Config: ClassVar[type[SinkConfig]] = SinkConfig
 
-    def __init__(self, name: str, make: Callable[[], Sink]) -> None:
-        """Raises what ``make`` raises, and ``TimeoutError`` where it does not return within 10 s."""
+    def __init__(self, name: str, make: Callable[[], Sink], *, portable: bool = False) -> None:
+        """Raises what ``make`` raises, and ``TimeoutError`` where it does not return within 10 s. ``portable``: see
+        :class:`sinks.base.Sink`."""
+        self.portable = portable
         self._loop = asyncio.new_event_loop()
         self._turn = asyncio.Lock()
         ended = asyncio.Event()

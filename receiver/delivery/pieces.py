@@ -58,6 +58,11 @@ class Pieces:
         self.changed.set()
         return await done
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there is any."""
+        return bool(self._waiting)
+
     def next(self) -> Piece | None:
         """Take the first piece whose time has come."""
         now_s = asyncio.get_running_loop().time()

@@ -11,7 +11,9 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from receiver.delivery.away import Away, enter, is_near
 from receiver.delivery.decoding import decode_all
+from receiver.delivery.errands import Done
 from receiver.delivery.pace import Pace
 from receiver.delivery.pieces import Piece, Pieces, Refusal
 from receiver.delivery.retry import Backoff
@@ -50,10 +52,12 @@ class SinkWorker:
         book: SinkBook,
         decode: Callable[[Record], Decoded],
         pace: Pace | None = None,
+        away: Away | None = None,
         backoff: Backoff = _BACKOFF,
         close_s: float = _CLOSE_S,
     ) -> None:
-        """``pace``: what the sinks of a server have in common, when several catch up."""
+        """``pace``: what the sinks of a server have in common, when several catch up. ``away``: who else can deliver
+        for this one then."""
         self.name = name
         self.config = config
         self.selection = Selection(config.types, config.subjects)
@@ -64,10 +68,13 @@ class SinkWorker:
         self.pace = pace or Pace(lambda: journal.head)
         self._writer = SinkWriter(name, sink, config, state=state, book=book, backoff=backoff, close_s=close_s)
         self._pieces = Pieces()
+        self._away = away
         self._live = True
         #: when it read last, and whether that was all there was
         self._read_s, self._kept_up = 0.0, True
         self._read_bytes = READ_BYTES
+        #: how long ago that came in which was delivered last, while there is more
+        self._behind_s = 0.0
         self._cursor = self._taken = state.cursors.get(name, 0)
         if name not in state.cursors:
             state.move(name, 0)
@@ -96,10 +103,16 @@ class SinkWorker:
         """End after the write under way, whatever else is in the journal: somebody will go on from the cursor."""
         self._writer.halt()
         self.end_orders()
+        self._come_back()
 
     def end_orders(self) -> None:
         """Take no more pieces: those who wait for one get ``SinkNotConnected``."""
         self._pieces.end("the server is stopping")
+
+    @property
+    def is_away(self) -> bool:
+        """Whether another process delivers for this sink now."""
+        return self._away is not None and self._away.under_way
 
     async def hand_over(self, events: list[Event], *, late: bool = False) -> list[Refusal]:
         """Write events of an order between the live ones: at most ``config.batch_events``, in their order.
@@ -107,6 +120,7 @@ class SinkWorker:
         Returns when the far side has them, or has refused those that are returned: they are dead letters then. Waits
         while the sink is down; cancelling withdraws them. Raises ``SinkNotConnected`` once the worker takes no more.
         """
+        self._come_back()
         return await self._pieces.hand_over(events, late=late)
 
     async def run(self, *, live: bool = True) -> None:
@@ -130,6 +144,10 @@ class SinkWorker:
 
     async def _step(self) -> bool:
         """Read and deliver once; false when there is nothing more and no more is wanted."""
+        away = self._away
+        if away is not None and away.suits(self._behind_s) and await away.ready(self._is_wanted):
+            await self._follow(away)
+            return True
         records, upto = await self._read()
         behind = upto > self._cursor
         if behind:
@@ -138,8 +156,8 @@ class SinkWorker:
                 await self._deliver(records)
             else:
                 await asyncio.gather(self._deliver(records), self._look_ahead(upto))
-            self._cursor = upto
-            self._state.move(self.name, upto)
+            self._move(upto)
+            self._behind_s = 0.0 if self._kept_up or not records else time.time() - records[-1].received_ns / 1e9
         elif self._writer.draining.is_set():
             return False
         elif not self._writer.is_open:
@@ -150,6 +168,49 @@ class SinkWorker:
             elif not behind:
                 await self._wait_for_more()
         return True
+
+    async def _follow(self, away: Away) -> None:
+        """Let another process deliver what is behind the cursor, until little of it is left."""
+        writer, book = self._writer, self._book
+        self._behind_s = 0.0
+        if not writer.is_open or not await writer.close():
+            return
+        writer.works()  # as far as anybody can see from outside
+        try:
+            async with away.errand(self.name, self._cursor) as errand:
+                writer.doing("write")
+                async for told in errand.reports():
+                    writer.doing("write")
+                    self._taken = max(self._taken, told.upto)
+                    if isinstance(told, Done):
+                        enter(told, book)
+                        self._move(told.upto)
+                        if told.upto >= self._journal.visible(media=self.media) or is_near(told):
+                            errand.enough()
+        finally:
+            writer.doing("")
+            self._taken = self._cursor
+        await self._recount()
+
+    async def _recount(self) -> None:
+        """What retention took while it was read over there, and was not delivered, is nowhere in the books."""
+        book = self._book
+        lost = book.backlog - book.done - await self._journal.backlog(self._cursor, media=self.media)
+        if lost > 0:
+            book.expired += lost
+            log.error("sink.expired", sink=self.name, events=lost)
+
+    def _is_wanted(self) -> bool:
+        """Whether there is something that only this worker can do."""
+        return self._writer.halted or self._pieces.waiting
+
+    def _come_back(self) -> None:
+        if self._away is not None:
+            self._away.enough()
+
+    def _move(self, upto: int) -> None:
+        self._cursor = upto
+        self._state.move(self.name, upto)
 
     async def _read(self) -> tuple[Sequence[Record], int]:
         if not self._live:

@@ -195,14 +195,20 @@ class SinkWriter:
             log.info("sink.recovered", sink=self.name, failures=book.failures)
         book.connected, book.failures, book.error = True, 0, ""
 
-    async def close(self) -> None:
-        """Let go of the sink, whatever it says to that, within a limit."""
+    async def close(self) -> bool:
+        """Let go of the sink, whatever it says to that, within a limit. Whether it did."""
         self.is_open = self._book.connected = False
         try:
             async with asyncio.timeout(self._close_s):
                 await self._ask("close", self._sink.close())
         except Exception as error:
             log.warning("sink.close.failed", sink=self.name, error=redact_text(f"{type(error).__name__}: {error}"))
+            return False
+        return True
+
+    def doing(self, what: str) -> None:
+        """Note what is done for the sink, and since when; empty: nothing."""
+        self._book.doing, self._book.doing_since_s = what, time.monotonic()
 
     async def _open(self) -> None:
         await self._ask("open", self._sink.open())
@@ -211,8 +217,7 @@ class SinkWriter:
     async def _ask(self, doing: str, call: Awaitable[None]) -> None:
         """Await the sink, noting since when. A cancellation that nobody asked this task for is a failure of the sink
         like any other."""
-        book = self._book
-        book.doing, book.doing_since_s = doing, time.monotonic()
+        self.doing(doing)
         try:
             await call
         except asyncio.CancelledError:
@@ -221,7 +226,7 @@ class SinkWriter:
                 raise
             raise SinkNotConnected("the sink's own work was cancelled") from None
         finally:
-            book.doing = ""
+            self._book.doing = ""
 
     async def _pause(self, wait_s: float) -> None:
         if self.draining.is_set():

@@ -1,14 +1,8 @@
-"""What two processes tell each other: length u32 LE, then msgpack. No logic."""
-
-import asyncio
-import socket
-import struct
+"""What two processes that follow one another tell each other. No logic."""
 
 import msgspec
 
 from receiver.record import Record
-
-_LENGTH = struct.Struct("<I")
 
 
 class Prepared(msgspec.Struct, tag=True):
@@ -66,50 +60,4 @@ class Answer(msgspec.Struct, tag=True):
 
 
 Message = Prepared | Problem | Go | Serving | Take | Answer
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(Message).decode
-
-
-class Line:
-    """One end of the socket between the two."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    @classmethod
-    async def over(cls, end: socket.socket) -> "Line":
-        """Speak over ``end``, which is closed with the line."""
-        end.setblocking(False)
-        return cls(*await asyncio.open_unix_connection(sock=end))
-
-    def say(self, message: Message) -> None:
-        """Send, without waiting; whoever is gone does not hear it."""
-        if self._writer.is_closing():
-            return
-        packed = _encode(message)
-        self._writer.write(_LENGTH.pack(len(packed)) + packed)
-
-    async def hear(self) -> Message | None:
-        """The next message; ``None`` when the other end is gone."""
-        try:
-            (length,) = _LENGTH.unpack(await self._reader.readexactly(_LENGTH.size))
-            message: Message = _decode(await self._reader.readexactly(length))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return None
-        return message
-
-    async def flush(self) -> None:
-        """Wait until what was said has left this process."""
-        try:
-            await self._writer.drain()
-        except ConnectionError:
-            return
-
-    def deafen(self) -> None:
-        """Hear no more; what is said still goes out."""
-        self._reader.feed_eof()
-
-    def close(self) -> None:
-        """Hang up, after what was said."""
-        self._writer.close()
+decode = msgspec.msgpack.Decoder(Message).decode

@@ -9,8 +9,9 @@ import msgspec
 import structlog
 
 from receiver.errors import ConfigError, ReceiverError
-from receiver.handover.messages import Answer, Go, Line, Prepared, Problem, Serving, Take
+from receiver.handover.messages import Answer, Go, Message, Prepared, Problem, Serving, Take, decode
 from receiver.ingress.intake import Outcome
+from receiver.line import Line
 
 log = structlog.get_logger()
 #: holds an :class:`Inheritance` for a process that is to take over
@@ -46,7 +47,7 @@ class Predecessor:
     """``prepared``, ``serving``, then ``relay`` until it hangs up; ``failed`` in place of any."""
 
     def __init__(self, inheritance: Inheritance) -> None:
-        self._line: Line | None = None
+        self._line: Line[Message] | None = None
         self._told = False
         self._end = socket.socket(fileno=inheritance.line)
 
@@ -83,13 +84,13 @@ class Predecessor:
         if self._line is not None:
             self._line.deafen()
 
-    async def _open(self) -> Line:
+    async def _open(self) -> Line[Message]:
         if self._line is None:
-            self._line = await Line.over(self._end)
+            self._line = await Line.over(self._end, decode)
         return self._line
 
 
-async def _answer(line: Line, message: Take, take: Relayed) -> None:
+async def _answer(line: Line[Message], message: Take, take: Relayed) -> None:
     try:
         outcome = await take(message)
     except ReceiverError as error:

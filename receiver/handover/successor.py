@@ -14,9 +14,10 @@ from typing import cast
 import structlog
 
 from receiver.errors import ConfigError, JournalUnavailable
-from receiver.handover.messages import Answer, Go, Line, Message, Prepared, Problem, Serving, Take
+from receiver.handover.messages import Answer, Go, Message, Prepared, Problem, Serving, Take, decode
 from receiver.handover.predecessor import VARIABLE, Inheritance
 from receiver.ingress.intake import Fate, Outcome, Settled, Takes, hand_to
+from receiver.line import Line
 from receiver.record import Record
 from receiver.telemetry.ledger import Intake as Book
 
@@ -35,7 +36,7 @@ class Successor:
     ``JournalUnavailable``; it is gone then.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], line: Line) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], line: Line[Message]) -> None:
         self.pid = process.pid
         self._process = process
         self._line = line
@@ -59,7 +60,7 @@ class Successor:
                 activated=activated,
             )
             process = _run(inheritance, [inheritance.line, inheritance.leash, *inheritance.listening], os.environ)
-        return cls(process, await Line.over(ours))
+        return cls(process, await Line.over(ours, decode))
 
     async def prepared(self) -> None:
         """Return when it wants nothing but the journal."""

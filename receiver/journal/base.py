@@ -52,6 +52,10 @@ class Journal(Protocol):
     async def wait(self, after: int, *, media: bool) -> None:
         """Return when there is something behind ``after``, which may turn out to be nothing for this reader."""
 
+    async def backlog(self, cursor: int, *, media: bool) -> int:
+        """What to add to the sequence numbers committed since start, in the lanes that a reader wants, to know how many
+        are taken behind ``cursor``."""
+
     def visible(self, *, media: bool) -> int:
         """Up to where a reader can read now."""
 

@@ -19,7 +19,7 @@ import structlog
 from receiver.errors import DiskFull, JournalUnavailable
 from receiver.journal.aside import aside
 from receiver.journal.base import MEDIA, Ended
-from receiver.journal.chain import linked
+from receiver.journal.chain import Link, linked
 from receiver.journal.recent import Recent
 from receiver.journal.retention import TrimmedShelf
 from receiver.journal.room import Room
@@ -128,6 +128,11 @@ class Lane(TrimmedShelf):
     def visible(self) -> int | None:
         """Everything up to this number is committed; ``None`` where nothing waits."""
         return self._pending[0] - 1 if self._pending else None
+
+    @property
+    def last_link(self) -> Link:
+        """The newest record on disk; it is there already, and everything before it."""
+        return self._newest
 
     async def close(self) -> None:
         """Commit what waits, fold the WAL, end the threads."""

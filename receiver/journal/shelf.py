@@ -38,7 +38,7 @@ class Shelf:
         self._findings: set[str] = set()
         #: the newest record on disk
         self._newest = Link()
-        #: files that this process has open for writing
+        #: files that somebody may have open for writing
         self._written: set[Path] = set()
         self._leaves = LeafIndex(self._written.__contains__)
 
@@ -68,9 +68,15 @@ class Shelf:
             after = first.seq - 1
         return after
 
-    def look(self) -> None:
-        """Find the files and leave them as they are: another process writes them."""
-        self._paths = self._found()
+    def look(self, newest: Link | None = None) -> bool:
+        """Find the files and leave them as they are: another process writes them. Whether any of before is gone.
+
+        ``newest``: what that process knows to be the newest record, so that one that is missing at the end is noticed.
+        """
+        before, self._paths = self._paths, self._found()
+        self._written |= set(self._paths)
+        self._newest = newest or Link()
+        return not set(before).issubset(self._paths)
 
     def newest_keys(self, newest: int, after: int = 0) -> list[tuple[bytes, int, int, int]]:
         """``(key, seq, received_ns, repeat)`` of the newest records behind ``after`` with a key, oldest first."""

@@ -5,7 +5,6 @@ in the lanes that the reader wants, so one cursor is enough and nothing overtake
 """
 
 import asyncio
-import heapq
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from receiver.journal.dedup import Dedup, Entry
 from receiver.journal.keyfile import KeyFile
 from receiver.journal.lane import Lane, LaneLimits
 from receiver.journal.shelf import Shelf
+from receiver.journal.view import Mark, merged, wanted
 from receiver.record import Record
 
 T = TypeVar("T")
@@ -94,18 +94,18 @@ class SqliteJournal:
         upto = self.visible(media=media)
         if upto <= after:
             return (), after
-        lanes = [self.lanes[name] for name in _wanted(media)]
-        return _merged([await self._read_lane(lane, after, upto, limit_bytes, reader) for lane in lanes])
+        lanes = [self.lanes[name] for name in wanted(media=media)]
+        return merged([await self._read_lane(lane, after, upto, limit_bytes, reader) for lane in lanes])
 
     async def reread(self, after: int, upto: int, *, media: bool, limit_bytes: int) -> tuple[Sequence[Record], int]:
         upto = min(upto, self.visible(media=media))
         if upto <= after:
             return (), after
-        lanes = [self.lanes[name] for name in _wanted(media)]
-        return _merged([await self._in_reader(lane.read_disk, after, upto, limit_bytes) for lane in lanes])
+        lanes = [self.lanes[name] for name in wanted(media=media)]
+        return merged([await self._in_reader(lane.read_disk, after, upto, limit_bytes) for lane in lanes])
 
     async def since(self, received_ns: int, *, media: bool) -> int:
-        return min([await asyncio.to_thread(self.lanes[name].since, received_ns) for name in _wanted(media)])
+        return min([await asyncio.to_thread(self.lanes[name].since, received_ns) for name in wanted(media=media)])
 
     async def wait(self, after: int, *, media: bool) -> None:
         while self.visible(media=media) <= after:
@@ -119,6 +119,11 @@ class SqliteJournal:
     def visible(self, *, media: bool) -> int:
         borders = [self.lanes[EVENTS].visible, self.lanes[MEDIA].visible if media else None]
         return min((border for border in borders if border is not None), default=self._last)
+
+    def mark(self) -> bytes:
+        """What a :class:`receiver.journal.view.View` has to be told to read as far as can be read here now."""
+        events, media = self.visible(media=False), self.visible(media=True)
+        return Mark(events, media, {name: self.lanes[name].last_link for name in (EVENTS, MEDIA)}).packed()
 
     async def settle(self) -> None:
         """Return when nothing waits for a writer."""
@@ -136,11 +141,11 @@ class SqliteJournal:
 
     def positions(self, *, media: bool) -> int:
         """Sequence numbers committed since start in the lanes that a reader wants."""
-        return sum(self.lanes[name].positions for name in _wanted(media))
+        return sum(self.lanes[name].positions for name in wanted(media=media))
 
     async def backlog(self, cursor: int, *, media: bool) -> int:
         """What to add to ``positions`` to know what is taken behind ``cursor``, in the lanes that a reader wants."""
-        lanes = [self.lanes[name] for name in _wanted(media)]
+        lanes = [self.lanes[name] for name in wanted(media=media)]
         heads = [(lane, lane.head) for lane in lanes]
         since_start = sum(lane.positions for lane in lanes)
         return sum([await asyncio.to_thread(lane.positions_behind, cursor, head) for lane, head in heads]) - since_start
@@ -219,16 +224,3 @@ def _recall(shelf: Shelf, entries: int, dedup: Dedup, after: int, kept: KeyFile 
         dedup.remember(key, Entry(seq, steady_ns(received_ns), repeat))
         after = seq
     return after
-
-
-def _wanted(media: bool) -> tuple[str, ...]:
-    return (EVENTS, MEDIA) if media else (EVENTS,)
-
-
-def _merged(parts: list[tuple[list[Record], int]]) -> tuple[Sequence[Record], int]:
-    """One reading out of one of each lane, as far as all of them are complete."""
-    if len(parts) == 1:
-        return parts[0]
-    complete = min(part[1] for part in parts)
-    merged = heapq.merge(*(part[0] for part in parts), key=lambda record: record.seq)
-    return [record for record in merged if record.last_seq <= complete], complete

@@ -101,7 +101,7 @@ class House:
 
     def work(self, group: asyncio.TaskGroup, name: str, sink: FakeSink, **keys: Any) -> SinkWorker:
         """Run a worker for ``sink`` with these keys in its config."""
-        options = {key: keys.pop(key) for key in ("backoff", "close_s", "pace") if key in keys}
+        options = {key: keys.pop(key) for key in ("away", "backoff", "close_s", "pace") if key in keys}
         book = self.books[name] = SinkBook()
         config = SinkConfig(type="fake", **keys)
         worker = SinkWorker(

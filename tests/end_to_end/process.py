@@ -77,10 +77,10 @@ class Server:
 
         def is_ready() -> bool:
             assert self._process is not None and self._process.returncode is None, f"it ended:\n{self._tail()}"
-            return any(self._said("server.ready"))
+            return bool(self.said("server.ready"))
 
         await until(is_ready, "the server is ready")
-        self.url = next(self._said("server.ready"))["url"]
+        self.url = self.said("server.ready")[0]["url"]
 
     async def start(self) -> None:
         """Start it and wait until it serves."""
@@ -132,9 +132,13 @@ class Server:
         """Names of what the current process has logged as an error."""
         return [entry["event"] for entry in self._entries() if entry.get("level") == "error"]
 
-    def _said(self, event: str) -> Any:
-        """Log lines of the current process with this event name."""
-        return (entry for entry in self._entries() if entry.get("event") == event)
+    def said(self, event: str) -> list[dict[str, Any]]:
+        """Log lines of the current process, and of those that it started, with this event name."""
+        return [entry for entry in self._entries() if entry.get("event") == event]
+
+    def command(self, name: str, *arguments: str) -> tuple[str, ...]:
+        """Another command on the same config."""
+        return (*self._program, name, "--config", str(self._config), *arguments)
 
     def _entries(self) -> Iterator[dict[str, Any]]:
         for line in self.log.read_bytes()[self._logged :].splitlines():

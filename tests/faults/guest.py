@@ -31,6 +31,7 @@ class GuestSink:
     """Writes so much of each event as JSON lines as ``oracle.FarSide`` needs: of a frame, the first samples."""
 
     Config: ClassVar[type[SinkConfig]] = GuestConfig
+    portable: ClassVar[bool] = True
 
     def __init__(self, name: str, config: GuestConfig, data_dir: Path) -> None:
         self._mood = Path(config.mood)

@@ -1,0 +1,202 @@
+"""The helper, as the server sees it: a second process that delivers what sinks have missed.
+
+What is live shares the server's event loop with everything that is done there, so a sink that has hours to catch up is
+felt by every delivery that comes in meanwhile. The helper reads the journal by itself and writes to the far side by
+itself; the server keeps the cursors, the books and all decisions. It is there while a sink needs it, runs where others
+leave the processor, and dies with the server. What it had under way then comes again, as after any crash.
+"""
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from receiver.delivery.errands import Begin, Done, Ended, Enough, Hello, Ready, See, Taken, Told, decode_told
+from receiver.line import Line
+
+log = structlog.get_logger()
+MODULE = "receiver.helping"
+#: how often it is told how far the journal can be read
+_SEE_S = 0.1
+#: it goes when nothing was to do for so long
+_IDLE_S = 10.0
+#: after it ended by itself
+_AGAIN_S = 10.0
+#: to go by itself, and to be gone once it was killed
+_END_S = 1.0
+#: the server's loop has nine tenths of a core that both want
+_NICE = 10
+
+
+class Errand:
+    """What the helper does for one sink. ``async with`` it, and go through ``reports``."""
+
+    def __init__(self, sink: str, say: Callable[[msgspec.Struct], None], give_up: Callable[[], None]) -> None:
+        """``give_up`` sees to it that nothing more is written."""
+        #: why it ended, where nobody asked for it
+        self.problem = ""
+        self._sink = sink
+        self._say = say
+        self._give_up = give_up
+        self._heard: asyncio.Queue[Taken | Done | Ended] = asyncio.Queue()
+        self._asked = False
+        self._ended = False
+
+    async def __aenter__(self) -> "Errand":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if not self._ended:
+            self._give_up()
+
+    def enough(self) -> None:
+        """Have it end after the write under way."""
+        if not self._asked:
+            self._asked = True
+            self._say(Enough(self._sink))
+
+    def hear(self, told: Taken | Done | Ended) -> None:
+        """The helper says so."""
+        self._heard.put_nowait(told)
+
+    async def reports(self) -> AsyncIterator[Taken | Done]:
+        """What is said of it, until the sink is closed over there."""
+        while not isinstance(told := await self._heard.get(), Ended):
+            yield told
+        self._ended, self.problem = True, told.problem
+
+
+class Helper:
+    """``await run()`` in the background; the process is started when somebody asks for it."""
+
+    def __init__(self, data_dir: Path, log_settings: dict[str, str], lock: int, mark: Callable[[], bytes]) -> None:
+        """``lock``: the descriptor that holds the data folder, so that it is held until the helper is gone, too.
+        ``mark``: see ``SqliteJournal.mark``."""
+        self._hello = Hello(str(data_dir), log_settings)
+        self._lock = lock
+        self._mark = mark
+        self._wanted = asyncio.Event()
+        self._line: Line[Told] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._errands: dict[str, Errand] = {}
+        self._idle_since_s = 0.0
+        #: asked for, and nothing was heard of it yet
+        self.starting = False
+        self._failed = False
+
+    def ready(self) -> bool:
+        """Whether it takes errands now; if not, it will before long, unless it has just failed."""
+        if self._line is None and not self._failed:
+            self.starting = True
+            self._wanted.set()
+        return self._line is not None
+
+    def errand(self, sink: str, keys: dict[str, Any], after: int) -> Errand:
+        """Have it deliver for ``sink`` what is behind the number ``after``. Only when it is ``ready``."""
+        if self._line is None:
+            raise RuntimeError("the helper is not there")
+        errand = self._errands[sink] = Errand(sink, self._line.say, self._kill)
+        self._line.say(See(self._mark()))
+        self._line.say(Begin(sink, keys, after))
+        return errand
+
+    async def run(self) -> None:
+        """For ever: one process after another, each when it is wanted."""
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                status = await self._one()
+            except OSError as error:
+                self.starting = False
+                log.warning("helper.failed", error=str(error))
+            else:
+                if status == 0:
+                    log.info("helper.done")
+                    continue
+                log.warning("helper.failed", error=f"it ended with status {status}")
+            self._failed = True
+            await asyncio.sleep(_AGAIN_S)
+            self._failed = False
+
+    async def _one(self) -> int:
+        """Start a process and have it do errands until it goes. Raises ``OSError``."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with theirs:
+            process = self._process = _start(theirs.fileno(), self._lock)
+        line = await Line.over(ours, decode_told)
+        log.info("helper.started", pid=process.pid)
+        try:
+            line.say(self._hello)
+            async with asyncio.TaskGroup() as group:
+                feeding = group.create_task(self._feed(line))
+                while (told := await line.hear()) is not None:
+                    self._hear(told, line)
+                feeding.cancel()
+            return await asyncio.to_thread(_end, process)
+        finally:
+            self._line, self.starting = None, False
+            await asyncio.to_thread(_end, process, 0.0)
+            for sink, errand in self._errands.items():
+                errand.hear(Ended(sink, "the helper is gone"))
+            self._errands.clear()
+            line.close()
+
+    def _hear(self, told: Told, line: Line[Told]) -> None:
+        if isinstance(told, Ready):
+            self._line, self.starting = line, False
+            self._wanted.clear()
+            self._idle_since_s = asyncio.get_running_loop().time()
+            return
+        self._errands[told.sink].hear(told)
+        if isinstance(told, Ended):
+            del self._errands[told.sink]
+            self._idle_since_s = asyncio.get_running_loop().time()
+
+    async def _feed(self, line: Line[Told]) -> None:
+        """Tell it how far the journal goes, while that interests it; send it away when nothing else does."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_SEE_S)
+            if self._errands:
+                line.say(See(self._mark()))
+            elif self._line is not None and loop.time() - self._idle_since_s > _IDLE_S:
+                self._line = None
+                line.close()
+
+    def _kill(self) -> None:
+        """On the loop, which it holds up for some milliseconds: whoever comes next may write at once."""
+        if self._process is not None:
+            self._process.kill()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_S)
+
+
+def _start(line: int, lock: int) -> subprocess.Popen[bytes]:
+    """It finds its modules where this process does, and those of other packages' sinks."""
+    places = os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
+    process = subprocess.Popen(  # noqa: S603 - our own module
+        [sys.executable, "-P", "-m", MODULE, str(line), str(os.getpid())],
+        env={**os.environ, "PYTHONPATH": places},
+        pass_fds=(line, lock),
+    )
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
+    return process
+
+
+def _end(process: subprocess.Popen[bytes], patience_s: float = _END_S) -> int:
+    """Wait for the end, and see to it when that takes too long. The status."""
+    try:
+        return process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()

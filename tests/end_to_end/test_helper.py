@@ -1,0 +1,168 @@
+"""The helper as a process: a server that starts with much to catch up, and all that may end either of the two."""
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from receiver.journal.base import EVENTS, MEDIA, QUARANTINE
+from receiver.journal.lane import LaneLimits
+from receiver.journal.sqlite import SqliteJournal
+from receiver.record import Record
+from receiver.vendors import decode_record
+from tests.end_to_end.process import PATIENCE_S, Server, read_events, until
+from tests.support import JOINING
+
+#: an hour ago, so that it is far behind
+_AGO_NS = 3600 * 10**9
+_MANY = 12_000
+#: each batch waits for the disk, so that all of it takes some seconds
+_SLOW = '[sinks.file]\ntype = "file"\nbatch_events = 4\n'
+_KEYS = "helper_after_s = 0.5"
+
+
+async def fill(data_dir: Path, count: int = _MANY) -> None:
+    """A journal in which so many callbacks of four bots wait."""
+    lanes = dict.fromkeys((EVENTS, MEDIA, QUARANTINE), LaneLimits())
+    journal = SqliteJournal(data_dir / "journal", lanes)
+    begin_ns = time.time_ns() - _AGO_NS
+    for number in range(count):
+        payload = msgspec.json.encode(JOINING | {"bot_id": f"bot-{number % 4}", "message": f"this is number {number}"})
+        record = Record(
+            vendor="meetstream", endpoint="default", kind="body", channel="http", payload=payload,
+            received_ns=begin_ns + number * 1000, key=number.to_bytes(16),
+        )  # fmt: skip
+        record.events = decode_record(record).events
+        last = journal.submit(record)
+    await last
+    await journal.close()
+
+
+@asynccontextmanager
+async def behind(folder: Path, count: int = _MANY) -> AsyncIterator[Server]:
+    """A server that is about to start there."""
+    server = Server(folder, _SLOW, keys=_KEYS)
+    await fill(server.data_dir, count)
+    try:
+        yield server
+    finally:
+        await server.kill()
+
+
+def written(server: Server) -> list[str]:
+    """What the file sink has, in its order."""
+    return [event["data"]["message"] for event in read_events(server.data_dir / "events")]
+
+
+async def written_so_far(server: Server, least: int) -> None:
+    await until(lambda: len(written(server)) >= least, "some of it is done")
+
+
+def messages(count: int = _MANY) -> list[str]:
+    return [f"this is number {number}" for number in range(count)]
+
+
+async def helper_of(server: Server) -> int:
+    """The process, once it delivers."""
+    await until(lambda: server.said("sink.away"), "the sink is away")
+    (started,) = server.said("helper.started")[-1:]
+    pid: int = started["pid"]
+    assert await alive(pid)
+    return pid
+
+
+async def alive(pid: int) -> bool:
+    """Whether there is such a process, and not only what is left of one."""
+    try:
+        return "\nState:\tZ" not in await asyncio.to_thread(Path(f"/proc/{pid}/status").read_text)
+    except FileNotFoundError:
+        return False
+
+
+async def gone(pid: int) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while await alive(pid):
+        assert time.monotonic() < deadline_s, "the helper outlives its server"
+        await asyncio.sleep(0.002)
+
+
+async def test_it_delivers_what_was_missed_while_the_server_serves(tmp_path: Path) -> None:
+    """Each event once and in order, the books balance, the sink is up all the while, and the helper goes in the end."""
+    async with behind(tmp_path) as server:
+        await server.start()
+        pid = await helper_of(server)
+        metrics = await server.metrics()
+        assert metrics["receiver_sink_away{sink=file}"] == metrics["receiver_sink_up{sink=file}"] == 1
+        assert os.getpriority(os.PRIO_PROCESS, pid) == 10 and os.getpriority(os.PRIO_PROCESS, server.pid) == 0
+        metrics = await server.caught_up("file")
+        await until(lambda: server.said("sink.back"), "the sink is back")
+        assert metrics["receiver_sink_delivered_total{sink=file}"] == _MANY
+        assert written(server) == messages()
+        metrics = await server.metrics()
+        assert metrics["receiver_sink_away{sink=file}"] == 0 and metrics["receiver_sink_up{sink=file}"] == 1
+        await until(lambda: server.said("helper.done"), "the helper is not needed any more")
+        await gone(pid)
+        assert await server.stop() == 0 and not server.errors()
+
+
+async def test_a_helper_that_is_killed_costs_nothing(tmp_path: Path) -> None:
+    """The server's own worker goes on behind what was said to be done."""
+    async with behind(tmp_path) as server:
+        await server.start()
+        pid = await helper_of(server)
+        await written_so_far(server, _MANY // 4)
+        os.kill(pid, signal.SIGKILL)
+        metrics = await server.caught_up("file")
+        assert metrics["receiver_sink_delivered_total{sink=file}"] == _MANY
+        assert written(server) == messages() and server.said("helper.failed")
+        assert await server.stop() == 0 and not server.errors()
+
+
+async def test_a_server_that_is_killed_takes_its_helper_along(tmp_path: Path) -> None:
+    """At once, wherever they are: the next one goes on, and the file has each event once and in order."""
+    async with behind(tmp_path) as server:
+        for enough in (_MANY // 8, _MANY // 4, _MANY // 2):
+            await server.start()
+            pid = await helper_of(server)
+            await written_so_far(server, enough)
+            await server.kill()
+            await gone(pid)
+        await server.start()
+        await server.caught_up("file")
+        assert written(server) == messages()
+        assert await server.stop() == 0 and not server.errors()
+
+
+@pytest.mark.parametrize("count", [_MANY, 10 * _MANY])
+async def test_a_stop_finishes_or_leaves_the_rest_to_the_next_start(count: int, tmp_path: Path) -> None:
+    """As far as there is time; the helper writes no longer than the server is there."""
+    server = Server(tmp_path, _SLOW, keys=_KEYS, drain_s=PATIENCE_S if count == _MANY else 0.3)
+    await fill(server.data_dir, count)
+    try:
+        await server.start()
+        pid = await helper_of(server)
+        assert await server.stop() == 0
+        assert not await alive(pid)
+        found = written(server)
+        assert found == messages(len(found)) and (len(found) == count) == (count == _MANY)
+    finally:
+        await server.kill()
+
+
+async def test_a_server_that_takes_over_goes_on_where_the_helper_was(tmp_path: Path) -> None:
+    """`receiver reload --restart`: the data folder is not given away before the helper is gone."""
+    async with behind(tmp_path) as server:
+        await server.start()
+        pid = await helper_of(server)
+        reload = await asyncio.create_subprocess_exec(*server.command("reload", "--restart"))
+        assert await asyncio.wait_for(reload.wait(), PATIENCE_S) == 0
+        assert not await alive(pid)
+        await until(lambda: server.said("sink.away")[1:] or len(written(server)) == _MANY, "the next one goes on")
+        await server.caught_up("file")
+        assert written(server) == messages() and not server.errors()
