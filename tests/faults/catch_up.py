@@ -24,6 +24,9 @@ async def run(options: Options) -> Report:
             for fault in here.faults:
                 await _outage(here, [fault], fault.about, options, report)
         await _outage(here, here.faults, "all at once", options, report)
+        away = {told["sink"] for told in here.server.said("sink.away")}
+        report.figure("the helper delivered for", ", ".join(sorted(away)))
+        report.at_least("sinks that the helper delivered for", len(away), 1)
     return report
 
 
