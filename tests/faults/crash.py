@@ -31,6 +31,8 @@ FAULTS = ("duplicates", "reorder", "garbage")
 _PATH = "/meetstream/default"
 #: callbacks a second beside the meetings
 _RATE = 100.0
+#: so that the helper is met at its work, too
+_KEYS = "helper_after_s = 0.05"
 SINKS = """
 [sinks.file]
 type = "file"
@@ -111,7 +113,7 @@ async def block(
     sections = SINKS.format(url=target.url, types=types)
     sections += KAFKA.format(brokers=brokers, topic=topic, types=types) if brokers else ""
     folder.mkdir()
-    server = Server(folder, sections, port=free_port())
+    server = Server(folder, sections, port=free_port(), keys=_KEYS)
     try:
         await server.start()
         ordeal = Ordeal(server, random.Random(seed), seed)
