@@ -5,6 +5,7 @@ import ctypes
 import fcntl
 import os
 import ssl
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from receiver.settings import Settings
 
 #: between two times that free memory is handed back; each takes some milliseconds of a thread
 _GIVE_BACK_S = 10.0
+_LET_GO_S, _TRY_S = 1.0, 0.01
 
 
 def lane_limits(settings: Settings) -> dict[str, LaneLimits]:
@@ -32,16 +34,22 @@ def lane_limits(settings: Settings) -> dict[str, LaneLimits]:
 
 
 def lock(data_dir: Path) -> int:
-    """Hold a data folder for this process. Raises ``ConfigError`` where another server has it."""
+    """Hold a data folder for this process. Raises ``ConfigError`` where another server has it, and does not let go
+    within a second: the helper of one that was killed is gone by then."""
     descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        raise ConfigError(
-            f"data_dir: found {data_dir} in use by another receiver, allowed a folder of its own"
-        ) from None
-    return descriptor
+    deadline_s = time.monotonic() + _LET_GO_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if time.monotonic() < deadline_s:
+                time.sleep(_TRY_S)
+                continue
+            os.close(descriptor)
+            raise ConfigError(
+                f"data_dir: found {data_dir} in use by another receiver, allowed a folder of its own"
+            ) from None
+        return descriptor
 
 
 async def give_back_memory(let_go: Callable[[float], None]) -> None:

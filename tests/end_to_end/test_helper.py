@@ -125,15 +125,17 @@ async def test_a_helper_that_is_killed_costs_nothing(tmp_path: Path) -> None:
 
 
 async def test_a_server_that_is_killed_takes_its_helper_along(tmp_path: Path) -> None:
-    """At once, wherever they are: the next one goes on, and the file has each event once and in order."""
+    """Wherever they are, also while it starts: the next server can begin at once, and the file has each event once."""
     async with behind(tmp_path) as server:
-        for enough in (_MANY // 8, _MANY // 4, _MANY // 2):
-            await server.start()
-            pid = await helper_of(server)
-            await written_so_far(server, enough)
-            await server.kill()
-            await gone(pid)
         await server.start()
+        await until(lambda: server.said("helper.started"), "there is a helper")
+        for enough in (_MANY // 8, _MANY // 4, _MANY // 2):
+            pid: int = server.said("helper.started")[0]["pid"]
+            await server.kill()
+            await server.start()
+            await gone(pid)
+            await helper_of(server)
+            await written_so_far(server, enough)
         await server.caught_up("file")
         assert written(server) == messages()
         assert await server.stop() == 0 and not server.errors()

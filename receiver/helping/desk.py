@@ -1,17 +1,9 @@
-"""The helper's own process: ``python -m receiver.helping LINE PARENT``. Wiring only; see ``receiver.delivery.helper``.
-
-It ends with status 0 when the server hangs up. Once the server is gone nothing may be written here, for the next one
-would write the same: so it ends at once then, whatever is under way.
-"""
+"""What the helper does. Wiring only; see ``receiver.delivery.helper``."""
 
 import asyncio
-import ctypes
 import os
-import signal
 import socket
-import sys
 from pathlib import Path
-from typing import NoReturn
 
 import msgspec
 import structlog
@@ -29,19 +21,11 @@ from receiver.telemetry import log as logs
 from receiver.vendors import decode_record
 
 log = structlog.get_logger()
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of prctl(2)
 
 
-def main() -> NoReturn:
-    """Do errands until the server hangs up."""
-    line, parent = int(sys.argv[1]), int(sys.argv[2])
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # meant for the server, which ends this process when it is time
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-    if os.getppid() == parent:
-        run_loop(_run(socket.socket(fileno=line)))
-    os._exit(0)
+def run(end: socket.socket) -> None:
+    """Do errands until the server, at the other end, hangs up."""
+    run_loop(_run(end))
 
 
 async def _run(end: socket.socket) -> int:
@@ -97,7 +81,3 @@ class _Desk:
             pace=self._pace,
         )
         self._group.create_task(courier.run())
-
-
-if __name__ == "__main__":
-    main()
