@@ -5,15 +5,16 @@ Wiring only. One process has a data folder at a time; ``halt`` lets go of it so 
 
 import asyncio
 import os
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 import structlog
 
+from receiver.chores import Chores
 from receiver.delivery.away import Away
 from receiver.delivery.dead import Retry, Tell
+from receiver.delivery.errands import Hello
 from receiver.delivery.helper import Helper
 from receiver.delivery.pace import Pace
 from receiver.delivery.replay import Replay, ReplayOrder
@@ -32,7 +33,6 @@ from receiver.ingress.shedding import Marks, Shedding
 from receiver.ingress.stream import Rim
 from receiver.ingress.streams import StreamBook
 from receiver.journal.base import MEDIA, QUARANTINE
-from receiver.journal.clock import cautious_ns
 from receiver.journal.dedup import Dedup
 from receiver.journal.keyfile import KeyFile
 from receiver.journal.sqlite import SqliteJournal, recall_ahead
@@ -49,12 +49,6 @@ from receiver.vendors import decode_record
 log = structlog.get_logger()
 #: frames wait for half of it on average; 3 ms save a millisecond more, and cost 4 % of a core where 100 streams come in
 _GATHER_S = 0.005
-_FLUSH_S = 0.2
-_TRIM_S = 2.0
-#: how often keys are written down, if so many are new: of all that are remembered a twentieth; a stop takes less.
-#: Fewer are read back from the journal in no time, and all of them are written
-_KEYS_S = 20.0
-_KEYS_SHARE, _KEYS_SHARE_AT_STOP = 20, 200
 
 
 class Engine:
@@ -106,7 +100,7 @@ class Engine:
         self.shedding = Shedding(marks, self.ledger.shed)
         self.intake = Intake(self.journal, self._dedup, decode_record, self.shedding)
         self.pace = Pace(lambda: self.journal.head)
-        self.helper = Helper(settings.data_dir, msgspec.to_builtins(settings.log), held, self.journal.mark)
+        self.helper = Helper(self._hello, held, self.journal.mark)
         self.desk = Desk(
             settings.accounts,
             journal=self.journal,
@@ -119,6 +113,7 @@ class Engine:
             pacing=self._fetch_pacing,
         )
         self._stack.push_async_callback(self.desk.stop)
+        self._chores = Chores(journal, self.journal, self.state, self.ledger, self.workers, self._dedup, self._keys)
         for name in self._sinks:
             self._make_worker(name)
 
@@ -130,9 +125,7 @@ class Engine:
             await self._start_worker(name)
         watch = watch_disk(self.settings.data_dir, self.journal, self.shedding)
         parts = (
-            self._flush(),
-            self._trim(),
-            self._keep_keys_now_and_then(),
+            *self._chores.for_ever(),
             self.helper.run(),
             watch,
             give_back_memory(self.journal.let_go),
@@ -147,7 +140,7 @@ class Engine:
 
     def begin_review(self) -> None:
         """Look at what of the journal was left for later, so that it did not hold up the start."""
-        self._background.append(self._tasks.create_task(self._review()))
+        self._background.append(self._tasks.create_task(self._chores.review()))
 
     async def stop(self, drain_s: float) -> None:
         """Commit what was taken, give the sinks ``drain_s`` for what is in the journal, close."""
@@ -155,7 +148,7 @@ class Engine:
         for worker in self.workers.values():
             worker.drain()
         await self._end_workers(drain_s, "server.drain.incomplete")
-        await self._keep_keys(_KEYS_SHARE_AT_STOP)
+        await self._chores.keep_keys_at_stop()
         await self.close()
 
     async def halt(self, limit_s: float) -> None:
@@ -251,6 +244,9 @@ class Engine:
         yield from self.desk.gauges()
         yield "receiver_journal_head", "The last sequence number given out.", {}, self.journal.head
 
+    def _hello(self) -> Hello:
+        return Hello(str(self.settings.data_dir), msgspec.to_builtins(self.settings.log))
+
     def _make_worker(self, name: str) -> None:
         sink, config = self._sinks[name]
         keys, far_s = self.settings.sinks.get(name), self.settings.server.helper_after_s
@@ -294,50 +290,3 @@ class Engine:
             log.warning(late_event, sinks=[task.get_name() for task in late])
         for task in late:
             task.cancel()
-
-    async def _flush(self) -> None:
-        while True:
-            await asyncio.sleep(_FLUSH_S)
-            await self.state.flush()
-
-    async def _keep_keys_now_and_then(self) -> None:
-        while True:
-            await asyncio.sleep(_KEYS_S)
-            await self._keep_keys(_KEYS_SHARE)
-
-    async def _keep_keys(self, share: int) -> None:
-        least = max(1, self.settings.journal.dedup_entries // share)
-        await self.journal.keep_keys(self._dedup, self._keys, least)
-
-    async def _review(self) -> None:
-        try:
-            await self.journal.review()
-        except (OSError, sqlite3.Error) as error:
-            log.error("journal.review.failed", error=str(error))
-
-    async def _trim(self) -> None:
-        while True:
-            await asyncio.sleep(_TRIM_S)
-            cursors = {name: worker.taken for name, worker in self.workers.items()}
-            media = {name: worker.taken for name, worker in self.workers.items() if worker.media}
-            try:
-                lost = await self.journal.trim(cursors, media)
-            except (OSError, sqlite3.Error) as error:
-                log.error("journal.trim.failed", error=str(error))
-                continue
-            await self._trim_dead()
-            for name, count in lost.items():
-                if count:
-                    self.ledger.sink(name).expired += count
-                    log.error("sink.expired", sink=name, events=count)
-
-    async def _trim_dead(self) -> None:
-        """Dead letters stay for as long as what lies in quarantine does."""
-        limits = self.settings.journal.quarantine
-        try:
-            removed = await self.state.dead.trim(cautious_ns(), limits.max_bytes, limits.max_age_s)
-        except sqlite3.Error as error:
-            log.error("dead.trim.failed", error=str(error))
-        else:
-            if removed:
-                log.error("dead.expired", letters=removed)

@@ -77,10 +77,10 @@ class Errand:
 class Helper:
     """``await run()`` in the background; the process is started when somebody asks for it."""
 
-    def __init__(self, data_dir: Path, log_settings: dict[str, str], lock: int, mark: Callable[[], bytes]) -> None:
-        """``lock``: the descriptor that holds the data folder, so that it is held until the helper is gone, too.
-        ``mark``: see ``SqliteJournal.mark``."""
-        self._hello = Hello(str(data_dir), log_settings)
+    def __init__(self, hello: Callable[[], Hello], lock: int, mark: Callable[[], bytes]) -> None:
+        """``hello``: what a process is told first. ``lock``: the descriptor that holds the data folder, so that it is
+        held until the helper is gone, too. ``mark``: see ``SqliteJournal.mark``."""
+        self._hello = hello
         self._lock = lock
         self._mark = mark
         self._wanted = asyncio.Event()
@@ -118,6 +118,8 @@ class Helper:
             except OSError as error:
                 self.starting = False
                 log.warning("helper.failed", error=str(error))
+            except Exception:  # one of ours: sinks catch up without it
+                log.exception("helper.fault")
             else:
                 if status == 0:
                     log.info("helper.done")
@@ -135,7 +137,7 @@ class Helper:
         line = await Line.over(ours, decode_told)
         log.info("helper.started", pid=process.pid)
         try:
-            line.say(self._hello)
+            line.say(self._hello())
             async with asyncio.TaskGroup() as group:
                 feeding = group.create_task(self._feed(line))
                 while (told := await line.hear()) is not None:
