@@ -1,7 +1,8 @@
 """A sink whose far side hung for a while: how fast it gets what it missed, from disk, and what the others notice.
 
 Two sinks have the same traffic, audio in real time and callbacks at a steady rate. One of them stands still for a
-time that is far longer than what the journal keeps in memory.
+time that is far longer than what the journal keeps in memory. The helper, which then delivers to it, has the server's
+core, too.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ import numpy as np
 
 from tests.benchmarks.contenders import Contender, running
 from tests.benchmarks.goals import at_least, at_most
-from tests.benchmarks.meter import LIVE_S, caught_up_mark, read_noted
+from tests.benchmarks.meter import LIVE_S, caught_up_mark, install, read_noted
 from tests.benchmarks.realtime import RUNNER
 from tests.benchmarks.rows import Book, Row
 from tests.benchmarks.steady import Answers, requests, send_steadily
@@ -30,7 +31,7 @@ tail_bytes = {tail}
 [sinks.live]
 type = "meter"
 [sinks.late]
-type = "meter"
+type = "portable_meter"
 gate = "{gate}"
 """
 _SOCKETS = 20
@@ -51,7 +52,8 @@ def catching_up(rounds: int, calm_s: float, outage_s: float) -> Row:
         with tempfile.TemporaryDirectory(prefix="bench-", dir=Path.cwd()) as name:
             folder = Path(name)
             story = _Story(folder / "gate", calm_s, outage_s)
-            one = Contender("ours", sinks=_CONFIG.format(tail=_TAIL_BYTES, gate=story.gate), runner=RUNNER)
+            config, environ = _CONFIG.format(tail=_TAIL_BYTES, gate=story.gate), install(folder / "site")
+            one = Contender("ours", sinks=config, runner=RUNNER, environ=environ)
             with running(one, folder) as server, Voices(server.port, _SOCKETS) as voices:
                 answers = asyncio.run(story.run(server.port, voices))
                 voices.finish()

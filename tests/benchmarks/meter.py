@@ -1,8 +1,8 @@
 """Sinks that note when each event is at their far side, and what they noted. They run within the server.
 
 ``ours_metered`` among the peers is our server with these types beside its own: ``meter`` takes events and does nothing,
-``metered_file`` and ``metered_kafka`` are the real ones. Audio frames begin with the moment when they were sent, see
-``voices``.
+``metered_file`` and ``metered_kafka`` are the real ones. ``portable_meter`` is another package's, laid out by
+``install``, so that the helper finds it, too. Audio frames begin with the moment when they were sent, see ``voices``.
 """
 
 import asyncio
@@ -40,8 +40,14 @@ class Noted(msgspec.Struct):
 
 
 def read_noted(data_dir: Path, sink: str) -> Noted:
-    """What ``sink`` noted. Raises: OSError where the server did not end it."""
-    return msgspec.msgpack.decode((data_dir / f"{sink}.noted").read_bytes(), type=Noted)
+    """What ``sink`` noted, here and in the helper, in its order. Raises: OSError where the server did not end it."""
+    paths = sorted(data_dir.glob(f"{sink}.*.noted"))
+    if not paths:
+        raise FileNotFoundError(f"{data_dir / sink}.*.noted: no sink wrote down what it noted")
+    parts = [msgspec.msgpack.decode(path.read_bytes(), type=Noted) for path in paths]
+    table = np.concatenate([np.frombuffer(part.samples, np.int64).reshape(-1, 3) for part in parts])
+    table = table[np.argsort(table[:, 0], kind="stable")]
+    return Noted(sum(part.events for part in parts), sum(part.media for part in parts), table.tobytes())
 
 
 def caught_up_mark(gate: Path) -> Path:
@@ -53,7 +59,7 @@ class Notes:
     """Counts all events and samples some, evenly."""
 
     def __init__(self, name: str, data_dir: Path) -> None:
-        self._path = data_dir / f"{name}.noted"
+        self._path = data_dir / f"{name}.{time.time_ns()}.noted"
         self._skip = self._events = self._media = 0
         self._samples = array("q")
 
@@ -131,3 +137,19 @@ class MeterSink:
     async def close(self) -> None:
         """Write the notes down."""
         self._notes.save()
+
+
+class PortableMeterSink(MeterSink):
+    """The same for the helper, which has notes of its own."""
+
+    portable: ClassVar[bool] = True
+
+
+def install(folder: Path) -> dict[str, str]:
+    """Put a distribution that offers the type ``portable_meter`` into ``folder``; the server's environment."""
+    info = folder / "meter-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: meter\nVersion: 1.0\n")
+    group, where = "[meeting_receiver.sinks]", f"{__name__}:{PortableMeterSink.__name__}"
+    (info / "entry_points.txt").write_text(f"{group}\nportable_meter = {where}\n")
+    return {"PYTHONPATH": str(folder)}

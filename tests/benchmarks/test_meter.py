@@ -45,6 +45,19 @@ def test_a_frame_tells_when_it_was_sent(tmp_path: Path) -> None:
     assert noted.columns()[2].tolist() == [1234567890123456789, 0]
 
 
+def test_notes_of_two_processes_are_one(tmp_path: Path) -> None:
+    """In the order in which events were at the far side."""
+    first, second = Notes("one", tmp_path), Notes("one", tmp_path)
+    for number, notes in enumerate((first, second, first)):
+        notes.take([event(number)] * STRIDE)
+    second.save()
+    first.save()
+    noted = read_noted(tmp_path, "one")
+    assert noted.events == 3 * STRIDE and noted.columns()[1].tolist() == [0, 1, 2]
+    with pytest.raises(FileNotFoundError, match="no sink wrote down"):
+        read_noted(tmp_path, "two")
+
+
 async def test_a_shut_gate_holds_a_write_until_it_is_opened(tmp_path: Path) -> None:
     """And the mark of having caught up comes with the first event that is not old."""
     gate = tmp_path / "gate"
