@@ -1,6 +1,7 @@
 """The binary frames of MeetStream's live audio, and what tells them from pieces of fragmented MP4. Bytes only."""
 
 import struct
+from functools import lru_cache
 
 from receiver.errors import FrameInvalid, FrameTruncated
 from receiver.events import Person
@@ -11,6 +12,8 @@ SAMPLE_BYTES = 2
 PCM_KIND = 0x01
 
 _U16 = struct.Struct("<H")
+#: of heads that are remembered; a stranger's may have 128 KiB
+_SHORT_BYTES = 256
 _BOX_TYPES = frozenset({b"ftyp", b"styp", b"moof", b"moov", b"mdat", b"sidx", b"free", b"emsg"})
 
 
@@ -28,12 +31,19 @@ def pcm_offset(message: bytes) -> int:
     return _skip_text(message, _skip_text(message, 1, "id"), "name")
 
 
-def speaker_of(message: bytes) -> Person | None:
-    """Who speaks in a frame that :func:`pcm_offset` accepts. Bytes that are no UTF-8 become U+FFFD."""
-    name_at = _skip_text(message, 1, "id")
-    id_bytes = message[1 + _U16.size : name_at]
-    name_bytes = message[name_at + _U16.size : _skip_text(message, name_at, "name")]
+def speaker_of(head: bytes) -> Person | None:
+    """Who speaks in a frame that begins so, up to its :func:`pcm_offset`. Bytes that are no UTF-8 become U+FFFD."""
+    return _known_speaker(head) if len(head) <= _SHORT_BYTES else _speaker(head)
+
+
+def _speaker(head: bytes) -> Person | None:
+    name_at = _skip_text(head, 1, "id")
+    id_bytes, name_bytes = head[1 + _U16.size : name_at], head[name_at + _U16.size :]
     return person(id_bytes.decode(errors="replace"), name_bytes.decode(errors="replace"))
+
+
+#: rows from disk begin anew each time, with the few speakers that there are
+_known_speaker = lru_cache(maxsize=1024)(_speaker)
 
 
 def is_mp4_piece(message: bytes) -> bool:

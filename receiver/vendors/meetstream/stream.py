@@ -62,13 +62,6 @@ class MeetStreamSession:
         # Frames mostly begin as the one before: the lengths stand in there, so the samples begin at the same place.
         self._head, self._head_bytes = b"", 0
         self._speaker: Person | None = None
-        self._typed: dict[str, Callable[[dict[str, Any], bytes, int], Decoded]] = {
-            "ready": self._ready,
-            "video_stream_start": self._video_start,
-            "video_latency_ping": self._video_ping,
-            "video_stream_end": self._video_end,
-            "PCMChunk": self._legacy_chunk,
-        }
 
     def learn(self, message: bytes | str) -> None:
         """Take subject and channel from ``message`` where it tells them; never raises, yields nothing."""
@@ -110,7 +103,8 @@ class MeetStreamSession:
         if self.channel == "video" or (self.channel != "audio" and is_mp4_piece(message)):
             return self._video_chunk(message, now_ns)
         offset = pcm_offset(message)
-        self._head, self._head_bytes, self._speaker = message[:offset], offset, speaker_of(message)
+        self._head = head = message[:offset]
+        self._head_bytes, self._speaker = offset, speaker_of(head)
         return self._audio_chunk(message, memoryview(message)[offset:], self._speaker, now_ns)
 
     def replies(self) -> list[bytes | str]:
@@ -137,8 +131,8 @@ class MeetStreamSession:
         body = read_object(payload)
         self._absorb(body)
         kind = body.get("type")
-        if isinstance(kind, str) and kind in self._typed:
-            return self._typed[kind](body, payload, now_ns)
+        if isinstance(kind, str) and kind in _TYPED:
+            return _TYPED[kind](self, body, payload, now_ns)
         delivery = Delivery(self._source, self.subject, now_ns, payload, self._repeat)
         if body.get("command") is not None:
             decoded = decode_control(body, delivery, self._next_id())
@@ -231,6 +225,15 @@ class MeetStreamSession:
             raw=raw,
         )
         return Decoded([event])
+
+
+_TYPED: dict[str, Callable[[MeetStreamSession, dict[str, Any], bytes, int], Decoded]] = {
+    "ready": MeetStreamSession._ready,
+    "video_stream_start": MeetStreamSession._video_start,
+    "video_latency_ping": MeetStreamSession._video_ping,
+    "video_stream_end": MeetStreamSession._video_end,
+    "PCMChunk": MeetStreamSession._legacy_chunk,
+}
 
 
 def session(record: Record) -> MeetStreamSession:
