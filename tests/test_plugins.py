@@ -12,6 +12,7 @@ from receiver.errors import ConfigError
 from receiver.plugins import make_sink, make_sinks, sink_types
 from receiver.settings import from_dict
 from sinks.file import FileSink
+from tests.plugin_site import offer
 from tests.support import JOINING, drained, running
 
 PACKAGE = """
@@ -54,11 +55,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
     monkeypatch.syspath_prepend(str(site))
 
     def put(distribution: str, source: str, **types: str) -> None:
-        info = site / f"{distribution}-1.0.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 1.0\n")
-        lines = [f"{name} = {distribution}:{attribute}" for name, attribute in types.items()]
-        (info / "entry_points.txt").write_text("[meeting_receiver.sinks]\n" + "\n".join(lines) + "\n")
+        offer(site, distribution, **{name: f"{distribution}:{attribute}" for name, attribute in types.items()})
         (site / f"{distribution}.py").write_text(dedent(source))
         monkeypatch.delitem(sys.modules, distribution, raising=False)
 

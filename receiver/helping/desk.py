@@ -6,7 +6,6 @@ import socket
 from pathlib import Path
 
 import msgspec
-import structlog
 
 from receiver.delivery.courier import Courier
 from receiver.delivery.errands import Begin, Ended, Enough, Hello, Order, Ready, See, decode_order
@@ -19,8 +18,6 @@ from receiver.plugins import make_sink
 from receiver.settings import LogSettings
 from receiver.telemetry import log as logs
 from receiver.vendors import decode_record
-
-log = structlog.get_logger()
 
 
 def run(end: socket.socket) -> None:
@@ -80,4 +77,8 @@ class _Desk:
             decode=decode_record,
             pace=self._pace,
         )
-        self._group.create_task(courier.run())
+        self._group.create_task(self._carry_out(order.sink, courier))
+
+    async def _carry_out(self, sink: str, courier: Courier) -> None:
+        await courier.run()
+        del self._couriers[sink]  # before the server can have heard of its end, and begin another

@@ -56,10 +56,6 @@ class View:
         self._mark = mark
         self._more.set()
 
-    def visible(self, *, media: bool) -> int:
-        """Up to where a reader can read now."""
-        return self._mark.visible(media=media)
-
     async def wait(self) -> None:
         """Return at the next ``see``."""
         self._more.clear()
@@ -67,7 +63,7 @@ class View:
 
     async def read(self, after: int, *, media: bool, limit_bytes: int) -> tuple[Sequence[Record], int]:
         """Like :meth:`receiver.journal.base.Journal.read`, always from disk. Raises ``sqlite3.Error``."""
-        upto = self.visible(media=media)
+        upto = self._mark.visible(media=media)
         if upto <= after:
             return (), after
         lanes = [self._lanes[name] for name in wanted(media=media)]

@@ -17,6 +17,7 @@ import numpy as np
 
 from receiver.events import Event
 from sinks.base import Batch, Sink, SinkConfig
+from tests.plugin_site import offer
 
 #: of so many events one is noted: all of them would weigh as much as what is measured
 STRIDE = 16
@@ -147,9 +148,5 @@ class PortableMeterSink(MeterSink):
 
 def install(folder: Path) -> dict[str, str]:
     """Put a distribution that offers the type ``portable_meter`` into ``folder``; the server's environment."""
-    info = folder / "meter-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: meter\nVersion: 1.0\n")
-    group, where = "[meeting_receiver.sinks]", f"{__name__}:{PortableMeterSink.__name__}"
-    (info / "entry_points.txt").write_text(f"{group}\nportable_meter = {where}\n")
+    offer(folder, "meter", portable_meter=f"{__name__}:{PortableMeterSink.__name__}")
     return {"PYTHONPATH": str(folder)}

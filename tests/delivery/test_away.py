@@ -2,6 +2,8 @@
 process of its own it is in ``tests/end_to_end/test_helper.py``."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from receiver.delivery.courier import Courier
 from receiver.delivery.errands import Enough
 from receiver.delivery.helper import Errand
 from receiver.delivery.pace import Pace
+from receiver.delivery.worker import SinkWorker
 from receiver.journal.view import View
 from receiver.record import Record
 from sinks.base import Batch, SinkConfig, SinkNotConnected, SinkRejected
@@ -127,19 +130,29 @@ async def test_what_fails_there_is_the_workers_again(problem: Exception, tmp_pat
         await here.drained()
 
 
-async def test_an_order_brings_it_back(tmp_path: Path) -> None:
-    """A retry or a replay is the worker's; the sink has one writer."""
-    may = asyncio.Event()
+@asynccontextmanager
+async def writing(
+    folder: Path, mine: FakeSink, theirs: FakeSink, may: asyncio.Event
+) -> AsyncIterator[tuple[House, asyncio.TaskGroup, SinkWorker, list[str]]]:
+    """A worker whose helper is in the midst of its first write, of 50 events, until it ``may`` go on; and all ids."""
 
     async def slow(_: Batch) -> None:
         await may.wait()
 
-    mine, theirs = FakeSink(), FakeSink(slow)
-    async with house(tmp_path, tail_bytes=0) as here, asyncio.TaskGroup() as group:
+    theirs.todo.append(slow)
+    async with house(folder, tail_bytes=0) as here, asyncio.TaskGroup() as group:
         ids = await fill(here, 0, 400)
         helper = LocalHelper(here, group, theirs)
         worker = here.work(group, "s", mine, away=away(helper, batch_events=50), batch_events=50)
         await until(lambda: "write" in theirs.calls)
+        yield here, group, worker, ids
+        assert helper.errands == 1
+
+
+async def test_an_order_brings_it_back(tmp_path: Path) -> None:
+    """A retry or a replay is the worker's; the sink has one writer."""
+    mine, theirs, may = FakeSink(), FakeSink(), asyncio.Event()
+    async with writing(tmp_path, mine, theirs, may) as (here, group, worker, ids):
         again = msgspec.json.encode([("again", "bot.status", "bot-1")])
         events = decode(Record(vendor="v", endpoint="e", kind="body", payload=again, received_ns=7)).events
         order = group.create_task(worker.hand_over(events, late=True))
@@ -150,24 +163,15 @@ async def test_an_order_brings_it_back(tmp_path: Path) -> None:
         assert mine.ids.count("again") == 1 and len(theirs.ids) == 50
         await until(lambda: worker.cursor == here.journal.head)
         everything = [id_ for id_ in mine.ids if id_ != "again"]
-        assert sorted(everything + theirs.ids) == ids and helper.errands == 1
+        assert sorted(everything + theirs.ids) == ids
         await here.drained()
 
 
 @pytest.mark.parametrize("halted", [False, True])
 async def test_a_stop_lets_it_finish_and_a_halt_does_not(halted: bool, tmp_path: Path) -> None:
     """Drained: everything is delivered. Halted: the cursor says where the next process goes on."""
-    may = asyncio.Event()
-
-    async def slow(_: Batch) -> None:
-        await may.wait()
-
-    mine, theirs = FakeSink(), FakeSink(slow)
-    async with house(tmp_path, tail_bytes=0) as here, asyncio.TaskGroup() as group:
-        ids = await fill(here, 0, 400)
-        helper = LocalHelper(here, group, theirs)
-        worker = here.work(group, "s", mine, away=away(helper, batch_events=50), batch_events=50)
-        await until(lambda: "write" in theirs.calls)
+    mine, theirs, may = FakeSink(), FakeSink(), asyncio.Event()
+    async with writing(tmp_path, mine, theirs, may) as (here, _, worker, ids):
         if halted:
             worker.halt()
         else:

@@ -14,6 +14,7 @@ import orjson
 
 from receiver.events import Encoder, Event
 from sinks.base import Batch, SinkConfig, SinkNotConnected
+from tests.plugin_site import offer
 
 ROOT = Path(__file__).parent.parent.parent
 #: a stuck guest looks again this often; it blocks its thread meanwhile
@@ -72,9 +73,6 @@ def _line(event: Event) -> bytes:
 
 def install(folder: Path, mood: str = "ok") -> dict[str, str]:
     """Put a distribution that offers the type ``guest`` into ``folder``, and its mood; the server's environment."""
-    info = folder / "guest-1.0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: guest\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[meeting_receiver.sinks]\nguest = tests.faults.guest:GuestSink\n")
+    offer(folder, "guest", guest="tests.faults.guest:GuestSink")
     (folder / "mood").write_text(mood)
     return {"PYTHONPATH": os.pathsep.join((str(folder), str(ROOT)))}
