@@ -16,7 +16,7 @@ import structlog
 from receiver.errors import ConfigError, JournalUnavailable
 from receiver.handover.messages import Answer, Go, Message, Prepared, Problem, Serving, Take, decode
 from receiver.handover.predecessor import VARIABLE, Inheritance
-from receiver.ingress.intake import Fate, Outcome, Settled, Takes, hand_to
+from receiver.ingress.intake import Fate, Offered, Outcome, Takes, hand_to
 from receiver.line import Line
 from receiver.record import Record
 from receiver.telemetry.ledger import Intake as Book
@@ -94,9 +94,13 @@ class Successor:
 
     # ---- who makes deliveries safe
 
-    def begin(self, record: Record, book: Book, settled: Settled) -> bool:
+    def ready(self) -> bool:
         """Nothing is begun at once over there."""
         return False
+
+    def begin(self, offered: Sequence[Offered]) -> list[bool]:
+        """None of them."""
+        return [False] * len(offered)
 
     async def room(self) -> None:
         """There is always room: bodies under way are bounded where they are read."""

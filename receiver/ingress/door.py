@@ -135,6 +135,14 @@ class Door(asyncio.Protocol):
         elif not self._choked:
             self._go_on()
 
+    def refused(self, data: bytes) -> None:
+        """The delivery that is under way is for aiohttp after all."""
+        self.busy = False
+        data, self._held = data + self._held, b""
+        self._pass_on(data)
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_result(None)
+
     def finish(self) -> "asyncio.Future[None] | None":
         """Close this connection, behind the answer to what is under way: the end of that, if there is such a thing. A
         request of which only a part has come is for aiohttp."""

@@ -1,7 +1,7 @@
 """What becomes of a delivery: journalled, merged with the one it repeats, or kept in quarantine. Counted either way."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Literal, Protocol, TypeVarTuple
 
@@ -33,14 +33,20 @@ _ACCEPTED, _DUPLICATE = Outcome("accepted"), Outcome("duplicate")
 
 #: told what became of a delivery, or why it could not be made safe
 Settled = Callable[[Outcome | JournalUnavailable], None]
+#: a delivery, where it is counted, and who is told
+Offered = tuple[Record, Book, Settled]
 
 
 class Takes(Protocol):
     """Who makes deliveries safe: this process's journal, or another process's that has taken over."""
 
-    def begin(self, record: Record, book: Book, settled: Settled) -> bool:
-        """Begin to make ``record`` safe, if that can be done at once: ``settled`` is called later. False: nothing was
-        done and nothing counted, ``room`` and ``accept`` are to be asked."""
+    def ready(self) -> bool:
+        """Whether ``begin`` would take anything now."""
+
+    def begin(self, offered: Sequence[Offered]) -> list[bool]:
+        """Begin to make safe those of ``offered`` with which that can be done at once; whether it was, of each:
+        ``settled`` is called later. False: nothing was done and nothing counted, ``room`` and ``accept`` are to be
+        asked."""
 
     async def room(self) -> None:
         """Return when there is room for one more."""
@@ -70,14 +76,30 @@ class Intake:
         """Return when the journal has room for one more delivery."""
         await self.journal.room()
 
-    def begin(self, record: Record, book: Book, settled: Settled) -> bool:
-        """Decode ``record`` and give it to the journal, where nothing speaks against it."""
-        if not self.journal.has_room() or self.shedding.kinds:
+    def ready(self) -> bool:
+        """Whether ``begin`` would take anything now."""
+        return self.journal.has_room() and not self.shedding.kinds
+
+    def begin(self, offered: Sequence[Offered]) -> list[bool]:
+        """Decode all of ``offered``, then give those to the journal against which nothing speaks."""
+        decoded = [self._decoded(record) for record, _, _ in offered]
+        return [
+            one is not None and self._submitted(record, one, book, settled)
+            for one, (record, book, settled) in zip(decoded, offered, strict=True)
+        ]
+
+    def _decoded(self, record: Record) -> Decoded | None:
+        try:
+            return self._decode(record)
+        except Exception:  # whatever it is: it happens again to `accept`, which has an answer to it
+            return None
+
+    def _submitted(self, record: Record, decoded: Decoded, book: Book, settled: Settled) -> bool:
+        if not self.ready():
             return False
         try:
-            decoded = self._decode(record)
             self.submit(record, decoded, book, settled)
-        except Exception:  # whatever it is: it happens again to `accept`, which has an answer to it
+        except Exception:  # as above
             return False
         return True
 

@@ -4,8 +4,13 @@ Only what cannot be read in two ways goes here: HTTP/1.1, plain headers, a body 
 there as a whole, for an endpoint that needs no more than a token or a signature by a secret of ours. Everything else,
 and whatever goes wrong before a delivery is given to the journal, is left as it is for aiohttp's handler to take or
 refuse, so that limits and error answers exist once.
+
+What one turn of the loop brings goes to the journal together, step by step: all are decoded, then all are submitted. One
+after the other from end to end they would take half as long again, since each step pushes the others out of what the
+processor keeps at hand.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Callable
@@ -22,6 +27,8 @@ from receiver.ingress.framing import LINE
 from receiver.ingress.guard import Target
 from receiver.ingress.http import Deliveries, is_kept, record_of
 from receiver.ingress.intake import Outcome
+from receiver.record import Record
+from receiver.telemetry.ledger import Intake as Book
 from receiver.vendors import vendor_named
 
 #: longest head and body together
@@ -58,6 +65,13 @@ class Waits(Protocol):
     def answer(self, data: bytes) -> None:
         """Send ``data``: the request is done."""
 
+    def refused(self, data: bytes) -> None:
+        """``data``, which was taken, is for others after all."""
+
+
+#: one that waits for the end of this turn, with the request to its last byte
+_Delivery = tuple[Record, Book, Waits, bytes]
+
 
 class Line:
     """What a header line means here."""
@@ -91,6 +105,8 @@ class Lean:
         self._leaving = leaving
         #: deliveries that went this way
         self.taken = 0
+        #: what this turn of the loop has brought
+        self._come: list[_Delivery] = []
         #: most of what a sender says is what it said before
         self._lines: dict[bytes, Line] = {}
         self._targets: dict[tuple[bytes, str | None], Target] = {}
@@ -99,8 +115,9 @@ class Lean:
         self._second = 0
 
     def offer(self, data: bytes, waits: Waits) -> int:
-        """How many bytes of ``data`` were taken: ``waits`` gets its answer later. 0: none, they are for others.
-        Negative: so many bytes of the body are still to come, offer them together."""
+        """How many bytes of ``data`` were taken: ``waits`` gets its answer later, or is told that they are for others
+        after all. 0: none, they are for others. Negative: so many bytes of the body are still to come, offer them
+        together."""
         head = _HEAD.match(data)
         if head is None or self._leaving():
             return 0
@@ -150,28 +167,44 @@ class Lean:
         if last and len(data) > end:
             return 0
         waits.last = last
-        return end if self._begin(target, data[start:end], tuple(kept), shown, waits) else 0
+        return end if self._takes(target, data[:end], start, tuple(kept), shown, waits) else 0
 
-    def _begin(
-        self, target: Target, body: bytes, kept: tuple[tuple[str, str], ...], shown: list[tuple[str, str]], waits: Waits
+    def _takes(
+        self,
+        target: Target,
+        data: bytes,
+        start: int,
+        kept: tuple[tuple[str, str], ...],
+        shown: list[tuple[str, str]],
+        waits: Waits,
     ) -> bool:
-        """Give a delivery to the journal; whether that could be done at once."""
-        deliveries, endpoint = self._deliveries, target.endpoint
+        """Have a delivery, whose body is ``data`` from ``start`` on, wait for the end of this turn; whether it may."""
+        deliveries, endpoint, body = self._deliveries, target.endpoint, data[start:]
         received_ns = time.time_ns()
         if endpoint.signed and not deliveries.signed_at_once(target, shown, body, received_ns):
             return False
-        size = len(body)
-        if not deliveries.budget.lend(size):
+        if not deliveries.intake.ready() or not deliveries.budget.lend(len(body)):
             return False
-        book = deliveries.book(endpoint)
-        record = record_of(target, body, received_ns, kept)
-        if not deliveries.intake.begin(record, book, partial(self._end, size, waits)):
-            deliveries.budget.returned(size)
-            return False
-        book.received += 1
-        book.bytes += size
-        self.taken += 1
+        if not self._come:
+            asyncio.get_running_loop().call_soon(self._hand_over)
+        self._come.append((record_of(target, body, received_ns, kept), deliveries.book(endpoint), waits, data))
         return True
+
+    def _hand_over(self) -> None:
+        """Give to the journal what this turn has brought."""
+        come, self._come = self._come, []
+        begun = self._deliveries.intake.begin(
+            [(record, book, partial(self._end, len(record.payload), waits)) for record, book, waits, _ in come]
+        )
+        for has_begun, (record, book, waits, data) in zip(begun, come, strict=True):
+            size = len(record.payload)
+            if has_begun:
+                book.received += 1
+                book.bytes += size
+                self.taken += 1
+            else:
+                self._deliveries.budget.returned(size)
+                waits.refused(data)
 
     def _end(self, size: int, waits: Waits, outcome: Outcome | JournalUnavailable) -> None:
         self._deliveries.budget.returned(size)
