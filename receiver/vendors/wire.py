@@ -5,7 +5,6 @@ Errors name a field path or a byte, never a payload. Nothing here knows a partic
 
 import hashlib
 import re
-from collections.abc import Iterable
 from typing import Any, TypeVar
 
 import msgspec
@@ -89,9 +88,14 @@ def typed_layers(layers: Layers, shape: type[T]) -> T:
 
 def require_shallow(value: Any, at: str = "$") -> None:
     """Raise ``Malformed`` where free-form JSON is nested deeper than ``MAX_DEPTH``; needs no stack itself."""
-    level = [value]
+    level = [value] if isinstance(value, (dict, list)) else []
     for _ in range(MAX_DEPTH):
-        level = [child for node in level for child in _children(node) if isinstance(child, (dict, list))]
+        level = [
+            child
+            for node in level
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, (dict, list))
+        ]
         if not level:
             return
     raise Malformed(f"JSON is nested deeper than {MAX_DEPTH} levels", at)
@@ -157,12 +161,6 @@ class Delivery(msgspec.Struct):
             vendorevent=name,
             raw=self.payload,
         )
-
-
-def _children(node: Any) -> Iterable[Any]:
-    if isinstance(node, dict):
-        return node.values()
-    return node if isinstance(node, list) else ()
 
 
 def _reason_and_path(error: msgspec.DecodeError) -> tuple[str, str]:

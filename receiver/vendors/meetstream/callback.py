@@ -108,9 +108,11 @@ class Callback(msgspec.Struct):
 
 def resolve(callback: Callback) -> str:
     """The known name that says what happened: the generic one, else the specific one, else inferred; empty if none."""
-    names = [name for name in (callback.event, callback.bot_event) if name]
-    if names:
-        return next((name for name in names if name in NAMES), "")
+    for name in (callback.event, callback.bot_event):
+        if name in NAMES:
+            return name
+    if callback.event or callback.bot_event:
+        return ""
     for key, name in _NAME_OF_KEY.items():
         if getattr(callback, key):
             return name
