@@ -5,9 +5,9 @@ there as a whole, for an endpoint that needs no more than a token or a signature
 and whatever goes wrong before a delivery is given to the journal, is left as it is for aiohttp's handler to take or
 refuse, so that limits and error answers exist once.
 
-What one turn of the loop brings goes to the journal together, step by step: all are decoded, then all are submitted. One
-after the other from end to end they would take half as long again, since each step pushes the others out of what the
-processor keeps at hand.
+What one turn of the loop brings goes to the journal together, step by step: all are decoded, then all are submitted.
+One after the other from end to end they would take half as long again, since each step pushes the others out of what
+the processor keeps at hand.
 """
 
 import asyncio

@@ -18,7 +18,7 @@ import structlog
 
 from receiver.errors import DiskFull, JournalUnavailable
 from receiver.journal.aside import aside
-from receiver.journal.base import MEDIA, Ended
+from receiver.journal.base import EVENTS, MEDIA, Ended
 from receiver.journal.chain import Link, linked
 from receiver.journal.recent import Recent
 from receiver.journal.retention import TrimmedShelf
@@ -35,6 +35,8 @@ _PROBE = "probe"
 _Item = tuple[Record, int, Ended]
 _GROUP_RECORDS = 4096
 _GROUP_BYTES = 4 << 20
+#: of a log, laid out before it is written: an answer waits for each of its syncs
+_AHEAD_BYTES = 1 << 20
 #: the same failure is told once in so many seconds
 _TELL_S = 10.0
 
@@ -77,9 +79,11 @@ class Lane(TrimmedShelf):
         #: records that failed since the log said so, and when it did
         self._untold, self._told_s = 0, 0.0
         self._closers: list[threading.Thread] = []
+        self._ahead_bytes = min(_AHEAD_BYTES, limits.segment_bytes // 16) if name == EVENTS else 0
         self.head, self._segment = self._open_folder()
         if self._segment is not None:
             self._written.add(self._segment.path)
+            self._segment.ahead_bytes = self._ahead_bytes
         self._note_written()
         self.tail = Tail(limits.tail_bytes, self.head)
         self.recent = Recent(limits.tail_bytes // 2)
@@ -270,6 +274,7 @@ class Lane(TrimmedShelf):
         path = self._folder / f"{first_seq:020d}{SUFFIX}"
         self._written.add(path)
         segment = Segment(path, LARGE_PAGES if self.name == MEDIA else SMALL_PAGES)
+        segment.ahead_bytes = self._ahead_bytes
         with self._lock:
             old, self._segment = self._segment, segment
             self._paths.append(path)

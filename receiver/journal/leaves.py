@@ -17,7 +17,7 @@ from typing import NamedTuple
 from receiver.journal.reader import head_record, whole_record
 from receiver.journal.row import Row
 from receiver.journal.salvage import BEGIN_BYTES, frames_of, told_page_bytes
-from receiver.journal.segment import file_bytes, log_of
+from receiver.journal.segment import log_of
 from receiver.record import Record
 
 _LEAF, _INNER = 13, 5
@@ -72,6 +72,8 @@ class Leaves:
         self._page_bytes = told_page_bytes(self._file.read(BEGIN_BYTES), self._log.read(BEGIN_BYTES))
         self._count = self._file.bytes() // self._page_bytes
         self._logged = frames_of(self._log.read(self._log.bytes()), self._page_bytes)
+        #: another one for each commit: pages, and where the last one that was logged stands
+        self.state = self._count, max(self._logged.values(), default=0)
 
     def close(self) -> None:
         """Let go of the files."""
@@ -166,7 +168,7 @@ class LeafIndex:
 
     def __init__(self, is_written: Callable[[Path], bool]) -> None:
         """``is_written``: whether SQLite writes a file in this process."""
-        self._cells: dict[Path, tuple[int, list[Cell]]] = {}
+        self._cells: dict[Path, tuple[tuple[int, int], list[Cell]]] = {}
         self._is_written = is_written
         self._kept: dict[Path, Descriptor] = {}
         self._keeping = threading.Lock()
@@ -202,10 +204,10 @@ class LeafIndex:
             return self._kept.get(path)
 
     def _of(self, path: Path, leaves: Leaves) -> list[Cell]:
-        size, (known_size, cells) = file_bytes(path), self._cells.get(path, (-1, []))
-        if known_size != size:
+        state, cells = self._cells.get(path, (None, []))
+        if state != leaves.state:
             cells = leaves.cells()
-            self._cells = {path: (size, cells)}
+            self._cells = {path: (leaves.state, cells)}
         return cells
 
 

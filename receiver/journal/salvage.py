@@ -14,12 +14,11 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from receiver.journal.segment import PAGE_SIZES, SCHEMA, is_damage, log_of
+from receiver.journal.segment import LOG_HEAD_BYTES, PAGE_SIZES, SCHEMA, is_damage, log_of
 
 #: of a file, so that its largest first page and what follows on it are in there
 BEGIN_BYTES = PAGE_SIZES[-1] + 1
 _MAGIC = b"SQLite format 3\x00"
-_WAL_HEADER_BYTES = 32
 _FRAME = struct.Struct(">IIII8x")  # page, size of the database in pages at a commit (else 0), two salts, checksum
 #: where it stands in the header of a database and in that of a log
 _PAGE_BYTES_IN_FILE, _PAGE_BYTES_IN_LOG = struct.Struct(">16xH"), struct.Struct(">8xI")
@@ -89,7 +88,7 @@ def told_page_bytes(file: bytes, log: bytes) -> int:
     """How large pages are by the first ``BEGIN_BYTES`` of a segment and of its log, also where one of their headers is
     damaged. What is shorter than a header, or not there, tells nothing."""
     forms = (_PAGE_BYTES_IN_FILE, file), (_PAGE_BYTES_IN_LOG, log)
-    told = [form.unpack_from(part)[0] for form, part in forms if len(part) >= _WAL_HEADER_BYTES]
+    told = [form.unpack_from(part)[0] for form, part in forms if len(part) >= LOG_HEAD_BYTES]
     rooted = [size for size in PAGE_SIZES if file[size : size + 1] and file[size] in _TREE]
     return next((size for size in (*told, *rooted) if size in PAGE_SIZES), PAGE_SIZES[0])
 
@@ -114,7 +113,7 @@ def _replace(path: Path, aside: Path, content: bytes) -> None:
 
 def _lost_frames(path: Path, wal: Path) -> tuple[bytes, list[_Frame]]:
     """The log and all its frames up to the last commit; no frames where SQLite sees as far as that by itself."""
-    if not wal.exists() or wal.stat().st_size <= _WAL_HEADER_BYTES:
+    if not wal.exists() or wal.stat().st_size <= LOG_HEAD_BYTES:
         return b"", []
     raw = wal.read_bytes()
     numbered = _frames(raw, page_bytes_of(path))
@@ -135,17 +134,19 @@ def _frames(raw: bytes, page_bytes: int) -> list[tuple[int, _Frame]]:
     """``(number from 1, frame)`` of every whole frame of the log's present generation, whatever its checksum."""
     found: list[tuple[int, tuple[int, int], _Frame]] = []
     step = _FRAME.size + page_bytes
-    for index, offset in enumerate(range(_WAL_HEADER_BYTES, len(raw) - step + 1, step), 1):
+    for index, offset in enumerate(range(LOG_HEAD_BYTES, len(raw) - step + 1, step), 1):
         page, pages, *salts = _FRAME.unpack_from(raw, offset)
+        if page == 0:  # laid out and not written yet, or spoilt
+            continue
         found.append((index, (salts[0], salts[1]), _Frame(page, pages, offset + _FRAME.size)))
     if not found:
         return []
     generation, _ = Counter(salts for _, salts, _ in found).most_common(1)[0]
-    most = len(found) + 1
+    most = found[-1][0] + 1
     return [
         (index, frame)
         for index, salts, frame in found
-        if salts == generation and frame.page > 0 and frame.pages_after_commit < most + (1 << 20)
+        if salts == generation and frame.pages_after_commit < most + (1 << 20)
     ]
 
 

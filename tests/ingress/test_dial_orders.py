@@ -1,13 +1,14 @@
 """Which sockets are dialled: the config's, and those that somebody has ordered; across a stop, a reload, a restart."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from receiver.app import Receiver
-from receiver.ingress.intake import Outcome, Settled, Takes
+from receiver.ingress.intake import Offered, Outcome, Takes
 from receiver.record import Record
 from receiver.running import changes
 from receiver.settings import Settings, from_dict
@@ -228,7 +229,10 @@ async def test_a_stop_does_not_wait_for_one_that_does_not_close(
 class Nobody(Takes):
     """A successor that is never given anything."""
 
-    def begin(self, record: Record, book: Intake, settled: Settled) -> bool:
+    def ready(self) -> bool:
+        return False
+
+    def begin(self, offered: Sequence[Offered]) -> list[bool]:
         raise AssertionError
 
     async def room(self) -> None:

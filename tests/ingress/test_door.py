@@ -7,7 +7,8 @@ import ssl
 import struct
 import subprocess
 import threading
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from typing import Any
 import pytest
 
 from receiver.app import Receiver
-from receiver.ingress.intake import Outcome, Settled
+from receiver.ingress.door import Door
+from receiver.ingress.intake import Offered, Outcome
 from receiver.journal.lane import Lane
 from receiver.record import Record
 from receiver.settings import from_dict
@@ -227,8 +229,11 @@ class Successor:
     def __init__(self) -> None:
         self.payloads: list[bytes] = []
 
-    def begin(self, record: Record, book: Intake, settled: Settled) -> bool:
+    def ready(self) -> bool:
         return False
+
+    def begin(self, offered: Sequence[Offered]) -> list[bool]:
+        raise AssertionError
 
     async def room(self) -> None:
         return
@@ -305,6 +310,83 @@ async def test_without_memory_for_bodies_a_delivery_waits(tmp_path: Path) -> Non
         writer.write(post(body()))
         assert statuses(await one_answer(reader)) == [200]
         await until(lambda: budget.held_bytes == 0)
+        writer.close()
+
+
+async def together(server: Receiver, *sent: bytes) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection for each, all of which are read in one turn of the loop."""
+    wires = [await wire(server.url) for _ in sent]
+    await until(lambda: len(server.doors.own) == len(sent))
+    for (_, writer), data in zip(wires, sent, strict=True):
+        writer.write(data)  # goes out at once
+    time.sleep(0.01)  # noqa: ASYNC251  # and has arrived before anything is read
+    return wires
+
+
+async def test_deliveries_of_one_turn_go_to_the_journal_together(tmp_path: Path) -> None:
+    """Each gets its own answer: a repeat of one that is among them, what is refused, and what was sent behind it."""
+    good, bad = [post(body(number)) for number in range(6)], post(b"no json")
+    async with running(tmp_path) as server:
+        begun: list[int] = []
+        intake = server.engine.intake
+        begin = intake.begin
+
+        def noted(offered: Sequence[Offered]) -> list[bool]:
+            begun.append(len(offered))
+            return begin(offered)
+
+        intake.begin = noted  # type: ignore[method-assign]
+        wires = await together(server, good[0], bad + good[1], good[2], good[0], good[3] + good[4])
+        got = [await one_answer(reader) for reader, _ in wires]
+        assert begun[0] == 5
+        assert [statuses(one) for one in got] == [[200], [400], [200], [200], [200]]
+        assert [b'"duplicate"' in one for one in got] == [False, False, False, True, False]
+        assert statuses(await one_answer(wires[1][0]) + await one_answer(wires[4][0])) == [200, 200]
+        records, _ = await server.journal.read(0, media=False, limit_bytes=1 << 20)
+        assert sorted(one.payload for one in records) == sorted(map(body, range(5)))
+        assert [one.payload for one in records][:3] == [body(0), body(2), body(3)]
+        assert book(server).balanced and book(server).received == 7 and server.budget.held_bytes == 0
+        for _, writer in wires:
+            writer.close()
+
+
+async def test_a_fault_or_no_room_in_the_midst_of_a_turn_costs_nobody_else(tmp_path: Path) -> None:
+    """Those for which the journal has no room any more wait for it, and all are taken in the end."""
+    async with running(tmp_path) as server:
+        intake, asked = server.engine.intake, 0
+        ready = intake.ready
+
+        def seldom() -> bool:
+            nonlocal asked
+            asked += 1
+            return ready() and asked != 6  # three offers, and of those that are submitted the third
+
+        intake.ready = seldom  # type: ignore[method-assign]
+        wires = await together(server, *(post(body(number)) for number in range(3)))
+        assert statuses(b"".join([await one_answer(reader) for reader, _ in wires])) == [200, 200, 200]
+        assert short(server).taken == 2 and book(server).journalled == 3 and server.budget.held_bytes == 0
+        for _, writer in wires:
+            writer.close()
+
+
+@pytest.mark.parametrize("end", ["aborted", "stopped", "half-closed"])
+async def test_what_is_refused_at_the_end_of_a_turn_when_its_connection_ends(tmp_path: Path, end: str) -> None:
+    """Nothing hangs: a stop waits for the answer, and nobody waits for one that is gone."""
+    async with running(tmp_path) as server:
+        ((reader, writer),) = await together(server, post(b"no json"))
+        door: Door = next(iter(server.doors.own))
+        await until(lambda: door.busy or door not in server.doors.own)
+        if end == "aborted":
+            writer.transport.abort()
+        elif end == "half-closed":
+            writer.write_eof()
+        else:
+            async with asyncio.timeout(10):
+                await server.stop()
+        if end != "aborted":
+            await reader.read()
+        await until(lambda: server.doors.open == 0)
+        assert server.budget.held_bytes == 0
         writer.close()
 
 

@@ -25,6 +25,16 @@ async def probed(journal: SqliteJournal, lane: str = EVENTS) -> None:
             await asyncio.sleep(0.01)
 
 
+async def until_full(journal: SqliteJournal) -> int:
+    """Records that were taken until not even a small one was: also what was laid out of the log is used up then."""
+    for count in range(1000):
+        try:
+            await journal.submit(record())
+        except DiskFull:
+            return count
+    raise AssertionError("never full")
+
+
 async def folded(journal: SqliteJournal) -> None:
     """Until nothing more is done to files that are closed."""
     for closer in journal.lanes[EVENTS]._closers:
@@ -32,18 +42,19 @@ async def folded(journal: SqliteJournal) -> None:
 
 
 async def test_a_full_disk_is_told_as_such_and_the_file_goes_on(tmp_path: Path) -> None:
-    """Refused for want of space; once there is some the same file takes records, and none is half there."""
+    """Refused for want of space; once there is some the same file takes records, and none is half there. They are
+    larger than what is laid out of a log before."""
     with small_disk(tmp_path / "disk", 2 * MIB) as disk:
-        async with opened(disk.folder / "journal") as journal:
+        async with opened(disk.folder / "journal", segment_bytes=MIB) as journal:
             kept = record(b"before")
             await journal.submit(kept)
             disk.fill()
             for _ in range(3):
                 with pytest.raises(DiskFull, match="full"):
-                    await journal.submit(record(os.urandom(50_000)))
+                    await journal.submit(record(os.urandom(100_000)))
             assert journal.lanes[EVENTS].full
             disk.free()
-            after = record(os.urandom(50_000))
+            after = record(os.urandom(100_000))
             await journal.submit(after)
             assert not journal.lanes[EVENTS].full and journal.error is None
             assert [one.payload for one in await read_all(journal)] == [kept.payload, after.payload]
@@ -53,11 +64,9 @@ async def test_a_full_disk_is_told_as_such_and_the_file_goes_on(tmp_path: Path) 
 async def test_a_lane_that_was_full_recovers_without_anybody_coming(tmp_path: Path) -> None:
     """Readiness stays red until a commit works, and while it is red nobody sends anything: the lane tries by itself."""
     with small_disk(tmp_path / "disk", 2 * MIB) as disk:
-        async with opened(disk.folder / "journal") as journal:
-            await journal.submit(record())
-            disk.fill()
-            with pytest.raises(DiskFull):
-                await journal.submit(record(os.urandom(50_000)))
+        async with opened(disk.folder / "journal", segment_bytes=MIB) as journal:
+            disk.fill(leave_bytes=100_000)
+            kept = await until_full(journal)
             journal.lanes[EVENTS].probe()
             journal.lanes[EVENTS].probe()
             await asyncio.sleep(0.1)
@@ -65,7 +74,7 @@ async def test_a_lane_that_was_full_recovers_without_anybody_coming(tmp_path: Pa
             disk.free()
             await probed(journal)
             await journal.submit(record())
-            assert len(await read_all(journal)) == 2
+            assert len(await read_all(journal)) == kept + 1
 
 
 async def test_a_file_that_cannot_be_created_leaves_nothing_behind(tmp_path: Path) -> None:
