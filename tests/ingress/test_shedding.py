@@ -105,8 +105,9 @@ def test_marks_are_in_order() -> None:
 async def tight(
     folder: Path, media: int = 6 * MIB, transcript: int = 3 * MIB
 ) -> AsyncIterator[tuple[Receiver, SmallDisk]]:
-    """A server whose whole data folder lies on a disk of 16 MiB."""
-    journal = {"min_free_bytes": 0, "min_free_media_bytes": media, "min_free_transcript_bytes": transcript}
+    """A server whose whole data folder lies on a disk of 16 MiB. Files are small, and so is what is laid out of them."""
+    journal: dict[str, Any] = {"min_free_bytes": 0, "events": {"segment_bytes": MIB}}
+    journal |= {"min_free_media_bytes": media, "min_free_transcript_bytes": transcript}
     with small_disk(folder / "disk", 16 * MIB) as disk:
         async with running(disk.folder / "data", journal=journal) as server:
             yield server, disk
@@ -162,8 +163,8 @@ async def test_kinds_go_in_order_and_come_back(tmp_path: Path) -> None:
         status, told = await readyz(server)
         assert status == 503 and told["checks"]["shedding"].startswith("media (2), transcript (2): ")
         disk.fill()
-        # what is laid out of the log takes small ones for a while yet
-        status, _ = answer = await post(server, JOINING | {"message": "x" * (3 * MIB // 2)}, 5)
+        # what is laid out of the log would take a small one yet
+        status, _ = answer = await post(server, JOINING | {"message": "x" * 200_000}, 5)
         assert answer == (503, "5")
         assert server.shedding.kinds == set(KINDS)
         assert "callback (1)" in (await readyz(server))[1]["checks"]["shedding"]
