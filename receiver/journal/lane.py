@@ -83,7 +83,7 @@ class Lane(TrimmedShelf):
         self.head, self._segment = self._open_folder()
         if self._segment is not None:
             self._written.add(self._segment.path)
-            self._segment.ahead_bytes = self._ahead_bytes
+            self._segment.ahead.step_bytes = self._ahead_bytes
         self._note_written()
         self.tail = Tail(limits.tail_bytes, self.head)
         self.recent = Recent(limits.tail_bytes // 2)
@@ -274,7 +274,7 @@ class Lane(TrimmedShelf):
         path = self._folder / f"{first_seq:020d}{SUFFIX}"
         self._written.add(path)
         segment = Segment(path, LARGE_PAGES if self.name == MEDIA else SMALL_PAGES)
-        segment.ahead_bytes = self._ahead_bytes
+        segment.ahead.step_bytes = self._ahead_bytes
         with self._lock:
             old, self._segment = self._segment, segment
             self._paths.append(path)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import msgspec
 
+from receiver.journal.blank import SCHEMA
 from receiver.journal.row import Row, damaged_row, decode_row, key_facts
-from receiver.journal.segment import SCHEMA, is_damage, is_sound, let_go
+from receiver.journal.segment import is_damage, is_sound, let_go
 from receiver.record import Record
 
 _SELECT = "SELECT seq, key, meta, payload FROM record WHERE seq > ? ORDER BY seq"

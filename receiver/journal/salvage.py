@@ -14,7 +14,9 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from receiver.journal.segment import LOG_HEAD_BYTES, PAGE_SIZES, SCHEMA, is_damage, log_of
+from receiver.journal.ahead import LOG_HEAD_BYTES
+from receiver.journal.blank import blank
+from receiver.journal.segment import PAGE_SIZES, is_damage, log_of
 
 #: of a file, so that its largest first page and what follows on it are in there
 BEGIN_BYTES = PAGE_SIZES[-1] + 1
@@ -69,11 +71,7 @@ def restore_first_page(path: Path, aside: Path) -> bool:
     size = page_bytes_of(path)
     if len(raw) < 2 * size or (wal.exists() and wal.stat().st_size):
         return False
-    db = sqlite3.connect(":memory:")
-    db.execute(f"PRAGMA page_size = {size}")
-    db.execute(SCHEMA)
-    first = bytearray(db.serialize()[:size])
-    db.close()
+    first = bytearray(blank(size)[:size])
     struct.pack_into(">I", first, _PAGE_COUNT_OFFSET, len(raw) // size)
     _replace(path, aside, bytes(first) + raw[size:])
     return True

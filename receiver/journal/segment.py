@@ -11,15 +11,12 @@ import threading
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import cast
 
+from receiver.journal.ahead import Ahead
+from receiver.journal.blank import SCHEMA, create
 from receiver.journal.row import Row, encode_row
 from receiver.record import Record
 
-SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS record"
-    "(seq INTEGER PRIMARY KEY, key BLOB NOT NULL, meta BLOB NOT NULL, payload BLOB NOT NULL)"
-)
 #: rows of one statement, and their bytes where it is more than one: SQLite lets go of the interpreter once for each
 #: statement, and to get it back takes a switch interval; but each that is kept for the next time keeps what it wrote
 _MOST_ROWS, _MOST_BYTES = 32, 64 << 10
@@ -36,50 +33,38 @@ _UNREADABLE = (
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 _PROBE_BYTES = 64 << 10
 SUFFIX = ".db"
-#: of a log and of each of its frames (https://www.sqlite.org/fileformat2.html, 4.1): how long their heads are, and
-#: where the salts stand, which are those of the log in each frame that belongs to it
-LOG_HEAD_BYTES, FRAME_HEAD_BYTES = 32, 24
-_SALTS, _FRAME_SALTS, _NO_PAGE = slice(16, 24), slice(8, 16), bytes(4)
 
 
 class Segment:
-    """A file open for writing. One thread at a time, but for ``sync``; errors are ``sqlite3.Error`` or ``OSError``.
-
-    The log goes on over zeros that are on disk already: a sync of what lies in places that the file has takes two
-    thirds of the time of one that has to give it a place as well.
-    """
+    """A file open for writing. One thread at a time, but for ``sync``; errors are ``sqlite3.Error`` or ``OSError``."""
 
     def __init__(self, path: Path, page_bytes: int = SMALL_PAGES) -> None:
         """``page_bytes``: one of ``PAGE_SIZES``, for a new file."""
         self.path = path
-        #: of zeros, written each time that a commit with ``sync`` comes near the end of the last ones; 0: none
-        self.ahead_bytes = 0
         self._synchronous = ""
         self._syncing = threading.Lock()  # guards the one below, and that it is not closed during a sync
         self._log: int | None = None
         fresh = not path.exists()
-        self._folded_bytes = 0 if fresh else path.stat().st_size
+        if fresh:
+            create(path, page_bytes)
+        self._folded_bytes = path.stat().st_size
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         try:
-            self._db.execute(f"PRAGMA page_size = {page_bytes}")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA wal_autocheckpoint = 0")
             self._db.execute(_CACHE)
             self._db.execute(SCHEMA)
             if fresh:
                 sync_directory(path.parent)
-            self._page_bytes: int = self._db.execute("PRAGMA page_size").fetchone()[0]
             self._log = os.open(log_of(path), os.O_RDWR)
         except (sqlite3.Error, OSError):
             self._db.close()
             if fresh:  # tried again under another number, so that each try would leave a file behind
                 remove(path)
             raise
-        self._salts = b""
-        self._logged_bytes = 0
-        self._laid_bytes = os.fstat(self._log).st_size
+        self.ahead = Ahead(self._db, self._log)
         # a page is logged anew by each commit that touches it: small commits fill the disk long before the rows do
-        self.written_bytes = self._folded_bytes + self._laid_bytes
+        self.written_bytes = self._folded_bytes + self.ahead.follow()
 
     def append(self, records: Iterable[Record], *, sync: bool) -> None:
         """Write ``records`` in one transaction; with ``sync`` they are on disk when this returns."""
@@ -100,14 +85,9 @@ class Segment:
         except BaseException:
             self._rollback()
             raise
-        log = cast(int, self._log)
-        if not self.ahead_bytes:
-            self.written_bytes = self._folded_bytes + os.fstat(log).st_size
-            return
-        self._follow(log)
-        self.written_bytes = self._folded_bytes + self._logged_bytes
-        if sync and self._laid_bytes - self._logged_bytes < self.ahead_bytes // 4:
-            self._lay_out(log)
+        self.written_bytes = self._folded_bytes + self.ahead.follow()
+        if sync:
+            self.ahead.lay_out()
 
     def sync(self) -> None:
         """Return when every commit so far is on disk. In any thread; nothing where it is closed, which syncs as well.
@@ -144,34 +124,6 @@ class Segment:
             if log is not None:
                 os.close(log)
             let_go(self._db, self.path)
-
-    def _follow(self, log: int) -> None:
-        """Find where the log ends, from where it ended before.
-
-        The size of its file does not tell; and where Linux stamps files finely, to ask for that would have the next
-        sync write the time as well. What a transaction has left there that was undone counts, too.
-        """
-        if not self._salts:
-            self._salts, self._logged_bytes = os.pread(log, LOG_HEAD_BYTES, 0)[_SALTS], LOG_HEAD_BYTES
-        step = FRAME_HEAD_BYTES + self._page_bytes
-        while (head := os.pread(log, FRAME_HEAD_BYTES, self._logged_bytes))[_FRAME_SALTS] == self._salts and head[
-            :4
-        ] != _NO_PAGE:
-            self._logged_bytes += step
-
-    def _lay_out(self, log: int) -> None:
-        """Write zeros behind the end of the log. Where that cannot be done, it goes on without."""
-        try:
-            self._db.execute("BEGIN IMMEDIATE")  # until they are written, nobody else's commit goes where they go
-            if os.pread(log, LOG_HEAD_BYTES, 0)[_SALTS] != self._salts:  # folded and begun anew by somebody else
-                raise OSError(errno.ESTALE, "another log")
-            self._follow(log)
-            begin = max(self._laid_bytes, self._logged_bytes)
-            self._laid_bytes = begin + os.pwrite(log, bytes(self.ahead_bytes), begin)
-        except (sqlite3.Error, OSError):
-            self.ahead_bytes = 0
-        finally:
-            self._rollback()
 
     def _rollback(self) -> None:
         try:

@@ -105,7 +105,7 @@ def test_marks_are_in_order() -> None:
 async def tight(
     folder: Path, media: int = 6 * MIB, transcript: int = 3 * MIB
 ) -> AsyncIterator[tuple[Receiver, SmallDisk]]:
-    """A server whose whole data folder lies on a disk of 16 MiB. Files are small, and so is what is laid out of them."""
+    """A server whose whole data folder lies on a disk of 16 MiB, with small files: little is laid out of their logs."""
     journal: dict[str, Any] = {"min_free_bytes": 0, "events": {"segment_bytes": MIB}}
     journal |= {"min_free_media_bytes": media, "min_free_transcript_bytes": transcript}
     with small_disk(folder / "disk", 16 * MIB) as disk:

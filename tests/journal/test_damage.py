@@ -153,16 +153,19 @@ def stored(path: Path) -> list[int]:
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("damage", DAMAGES)
 async def test_a_damaged_log_of_a_killed_server_is_mended(tmp_path: Path, damage: Damage, seed: int) -> None:
-    """SQLite alone would forget all that lies behind the first damaged frame; here the rest is found again."""
+    """SQLite alone would forget all that lies behind the first damaged frame; here the rest is found again. With what
+    was laid out behind the log's end, and without."""
     killed = await written_and_killed(tmp_path)
     (wal,) = (killed / EVENTS).glob("*.db-wal")
+    if seed % 2:
+        wal.write_bytes(wal.read_bytes().rstrip(b"\0"))
     size = wal.stat().st_size
     hit(wal, damage, seed)
     left = wal.stat().st_size
     with capture_logs() as logs:
         numbers, _ = await reopened(killed)
     if damage is not cut:
-        assert len(numbers) >= WRITTEN - 12
+        assert len(numbers) >= WRITTEN - 18  # sixteen were the most in sixty runs with fifty bits each
         lost = len(numbers) < WRITTEN
         assert not lost or any(line["log_level"] == "error" for line in logs), logs
     else:
