@@ -27,7 +27,9 @@ class Ahead:
         self._log = log
         self._frame_bytes: int = FRAME_HEAD_BYTES + db.execute("PRAGMA page_size").fetchone()[0]
         self._salts = b""
-        self._end = 0
+        #: where the log ended when it was last looked at
+        self.end = 0
+        self._find_end()
         self._laid_bytes = os.fstat(log).st_size
 
     def follow(self) -> int:
@@ -38,15 +40,12 @@ class Ahead:
         """
         if not self.step_bytes:
             return os.fstat(self._log).st_size
-        if not self._salts:
-            self._salts, self._end = os.pread(self._log, LOG_HEAD_BYTES, 0)[_SALTS], LOG_HEAD_BYTES
-        while self._is_frame(os.pread(self._log, FRAME_HEAD_BYTES, self._end)):
-            self._end += self._frame_bytes
-        return self._end
+        self._find_end()
+        return self.end
 
     def lay_out(self) -> None:
         """Write zeros where few are left. Where that cannot be done, the log goes on without."""
-        if not self.step_bytes or self._laid_bytes - self._end >= self.step_bytes // 4:
+        if not self.step_bytes or self._laid_bytes - self.end >= self.step_bytes // 4:
             return
         try:
             self._db.execute("BEGIN IMMEDIATE")  # until they are written, nobody else's commit goes where they go
@@ -60,6 +59,13 @@ class Ahead:
             if self._db.in_transaction:
                 with contextlib.suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
+
+    def _find_end(self) -> None:
+        if not any(self._salts):  # nothing was written to it yet
+            self._salts = os.pread(self._log, LOG_HEAD_BYTES, 0)[_SALTS]
+            self.end = LOG_HEAD_BYTES if any(self._salts) else 0
+        while self.end and self._is_frame(os.pread(self._log, FRAME_HEAD_BYTES, self.end)):
+            self.end += self._frame_bytes
 
     def _is_frame(self, head: bytes) -> bool:
         return head[_FRAME_SALTS] == self._salts and head[_PAGE] != _NO_PAGE

@@ -24,6 +24,7 @@ from receiver.journal.recent import Recent
 from receiver.journal.retention import TrimmedShelf
 from receiver.journal.room import Room
 from receiver.journal.segment import LARGE_PAGES, SMALL_PAGES, SUFFIX, Segment, is_damage, is_full
+from receiver.journal.spare import Spare
 from receiver.journal.syncer import Syncer
 from receiver.journal.tail import Tail, memory_bytes
 from receiver.record import Record
@@ -37,6 +38,8 @@ _GROUP_RECORDS = 4096
 _GROUP_BYTES = 4 << 20
 #: of a log, laid out before it is written: an answer waits for each of its syncs
 _AHEAD_BYTES = 1 << 20
+#: with less, files are so small that they begin without a spare log
+_LEAST_AHEAD_BYTES = 64 << 10
 #: the same failure is told once in so many seconds
 _TELL_S = 10.0
 
@@ -80,6 +83,9 @@ class Lane(TrimmedShelf):
         self._untold, self._told_s = 0, 0.0
         self._closers: list[threading.Thread] = []
         self._ahead_bytes = min(_AHEAD_BYTES, limits.segment_bytes // 16) if name == EVENTS else 0
+        self._spare = (
+            Spare(folder, limits.segment_bytes + self._ahead_bytes) if self._ahead_bytes >= _LEAST_AHEAD_BYTES else None
+        )
         self.head, self._segment = self._open_folder()
         if self._segment is not None:
             self._written.add(self._segment.path)
@@ -202,6 +208,8 @@ class Lane(TrimmedShelf):
                 log.exception("journal.commit.fault", lane=self.name, records=len(group))
                 error = f"{type(fault).__name__}, see the log"
             self._loop.call_soon_threadsafe(self._committed, group, error, full)
+        if self._spare is not None:
+            self._spare.close()
         if self._syncer is not None:
             self._syncer.close()
         if self._segment is not None:
@@ -254,6 +262,8 @@ class Lane(TrimmedShelf):
             return
         newest = linked(records, self._newest) if self._chained else self._newest
         segment.append(records, sync=self._syncer is None)
+        if self._spare is not None and segment.written_bytes > self._limits.segment_bytes // 4:
+            self._spare.want()
         self._newest = newest
         if self._syncer is not None:
             self._syncer.wrote(segment)
@@ -273,7 +283,8 @@ class Lane(TrimmedShelf):
     def _roll(self, first_seq: int) -> Segment:
         path = self._folder / f"{first_seq:020d}{SUFFIX}"
         self._written.add(path)
-        segment = Segment(path, LARGE_PAGES if self.name == MEDIA else SMALL_PAGES)
+        spare = self._spare.take() if self._spare is not None else None
+        segment = Segment(path, LARGE_PAGES if self.name == MEDIA else SMALL_PAGES, spare)
         segment.ahead.step_bytes = self._ahead_bytes
         with self._lock:
             old, self._segment = self._segment, segment

@@ -38,8 +38,8 @@ SUFFIX = ".db"
 class Segment:
     """A file open for writing. One thread at a time, but for ``sync``; errors are ``sqlite3.Error`` or ``OSError``."""
 
-    def __init__(self, path: Path, page_bytes: int = SMALL_PAGES) -> None:
-        """``page_bytes``: one of ``PAGE_SIZES``, for a new file."""
+    def __init__(self, path: Path, page_bytes: int = SMALL_PAGES, spare: Path | None = None) -> None:
+        """For a new file: ``page_bytes``, one of ``PAGE_SIZES``; ``spare``: a file of zeros that becomes its log."""
         self.path = path
         self._synchronous = ""
         self._syncing = threading.Lock()  # guards the one below, and that it is not closed during a sync
@@ -47,6 +47,8 @@ class Segment:
         fresh = not path.exists()
         if fresh:
             create(path, page_bytes)
+            if spare is not None:
+                spare.replace(log_of(path))
         self._folded_bytes = path.stat().st_size
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         try:
@@ -64,7 +66,7 @@ class Segment:
             raise
         self.ahead = Ahead(self._db, self._log)
         # a page is logged anew by each commit that touches it: small commits fill the disk long before the rows do
-        self.written_bytes = self._folded_bytes + self.ahead.follow()
+        self.written_bytes = self._folded_bytes + self.ahead.end
 
     def append(self, records: Iterable[Record], *, sync: bool) -> None:
         """Write ``records`` in one transaction; with ``sync`` they are on disk when this returns."""
