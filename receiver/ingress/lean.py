@@ -204,7 +204,7 @@ class Lean:
                 self.taken += 1
             else:
                 self._deliveries.budget.returned(size)
-                waits.refused(data)
+                asyncio.get_running_loop().call_soon(waits.refused, data)  # a fault there is nobody else's
 
     def _end(self, size: int, waits: Waits, outcome: Outcome | JournalUnavailable) -> None:
         self._deliveries.budget.returned(size)

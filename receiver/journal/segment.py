@@ -4,6 +4,7 @@ Lanes are cut into files because deleting a file gives its disk space back at on
 because damage stays inside one file. Checkpoints happen when a file is closed, off the commit path.
 """
 
+import contextlib
 import errno
 import os
 import sqlite3
@@ -48,7 +49,8 @@ class Segment:
         if fresh:
             create(path, page_bytes)
             if spare is not None:
-                spare.replace(log_of(path))
+                with contextlib.suppress(OSError):
+                    spare.replace(log_of(path))
         self._folded_bytes = path.stat().st_size
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         try:
@@ -59,12 +61,14 @@ class Segment:
             if fresh:
                 sync_directory(path.parent)
             self._log = os.open(log_of(path), os.O_RDWR)
+            self.ahead = Ahead(self._db, self._log)
         except (sqlite3.Error, OSError):
+            if self._log is not None:
+                os.close(self._log)
             self._db.close()
             if fresh:  # tried again under another number, so that each try would leave a file behind
                 remove(path)
             raise
-        self.ahead = Ahead(self._db, self._log)
         # a page is logged anew by each commit that touches it: small commits fill the disk long before the rows do
         self.written_bytes = self._folded_bytes + self.ahead.end
 
