@@ -13,6 +13,8 @@ import sqlite3
 #: of a log and of each of its frames (https://www.sqlite.org/fileformat2.html, 4.1): how long their heads are, and
 #: where the salts stand, which are those of the log in each frame that belongs to it
 LOG_HEAD_BYTES, FRAME_HEAD_BYTES = 32, 24
+#: what is laid out at once
+ZEROS = memoryview(bytes(1 << 20))
 _SALTS, _FRAME_SALTS, _PAGE, _NO_PAGE = slice(16, 24), slice(8, 16), slice(0, 4), bytes(4)
 
 
@@ -21,7 +23,7 @@ class Ahead:
 
     def __init__(self, db: sqlite3.Connection, log: int) -> None:
         """``db``: the connection that commits; ``log``: a descriptor of its log, which may be written by it."""
-        #: how many zeros are written each time that the log comes near the end of the last ones; 0: none
+        #: how many of ``ZEROS`` are written each time that the log comes near the end of the last ones; 0: none
         self.step_bytes = 0
         self._db = db
         self._log = log
@@ -52,7 +54,7 @@ class Ahead:
             if os.pread(self._log, LOG_HEAD_BYTES, 0)[_SALTS] != self._salts:
                 raise OSError(errno.ESTALE, "somebody else has folded the log and begun it anew")
             begin = max(self._laid_bytes, self.follow())
-            self._laid_bytes = begin + os.pwrite(self._log, bytes(self.step_bytes), begin)
+            self._laid_bytes = begin + os.pwrite(self._log, ZEROS[: self.step_bytes], begin)
         except (sqlite3.Error, OSError):
             self.step_bytes = 0
         finally:

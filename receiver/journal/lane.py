@@ -255,18 +255,27 @@ class Lane(TrimmedShelf):
         if self._syncer is not None:
             self._require_synced(self._syncer)
         segment = self._segment
-        if segment is None or segment.written_bytes >= self._limits.segment_bytes:
+        if segment is None or self._is_full(segment):
             segment = self._roll(records[0].seq if records else self.head + 1)
         if not records:
             segment.probe()
             return
         newest = linked(records, self._newest) if self._chained else self._newest
         segment.append(records, sync=self._syncer is None)
-        if self._spare is not None and segment.written_bytes > self._limits.segment_bytes // 4:
-            self._spare.want()
+        if self._spare is not None:
+            enough_bytes = self._limits.segment_bytes // 4 if segment.laid_out else self._ahead_bytes
+            if segment.written_bytes > enough_bytes:
+                self._spare.want()
         self._newest = newest
         if self._syncer is not None:
             self._syncer.wrote(segment)
+
+    def _is_full(self, segment: Segment) -> bool:
+        """Whether the next commit goes to a new file. The first one since the start does not last long, if much comes:
+        its log has to be laid out bit by bit."""
+        if segment.written_bytes >= self._limits.segment_bytes:
+            return True
+        return self._spare is not None and self._spare.ready and not segment.laid_out
 
     def _require_synced(self, syncer: Syncer) -> None:
         """A sync that failed is the failure of the next commit. How much of the file is on disk nobody can say then."""

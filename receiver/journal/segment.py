@@ -42,6 +42,8 @@ class Segment:
     def __init__(self, path: Path, page_bytes: int = SMALL_PAGES, spare: Path | None = None) -> None:
         """For a new file: ``page_bytes``, one of ``PAGE_SIZES``; ``spare``: a file of zeros that becomes its log."""
         self.path = path
+        #: whether its log was laid out as a whole before it began
+        self.laid_out = False
         self._synchronous = ""
         self._syncing = threading.Lock()  # guards the one below, and that it is not closed during a sync
         self._log: int | None = None
@@ -51,6 +53,7 @@ class Segment:
             if spare is not None:
                 with contextlib.suppress(OSError):
                     spare.replace(log_of(path))
+                    self.laid_out = True
         self._folded_bytes = path.stat().st_size
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         try:

@@ -8,9 +8,9 @@ import shutil
 import threading
 from pathlib import Path
 
+from receiver.journal.ahead import ZEROS
 from receiver.journal.aside import aside
 
-_PIECE_BYTES = 1 << 20
 #: between two pieces others have the disk
 _PAUSE_S = 0.02
 #: none is made where the disk would not have so many times as much
@@ -35,6 +35,11 @@ class Spare:
             self._making = threading.Thread(target=aside, args=(self._make,), name="journal-spare")
             self._making.start()
 
+    @property
+    def ready(self) -> bool:
+        """Whether there is one."""
+        return self._made and self._making is not None and not self._making.is_alive()
+
     def take(self) -> Path | None:
         """The file, for who moves it away; ``None`` where it is not ready."""
         if self._making is None or self._making.is_alive():
@@ -55,8 +60,8 @@ class Spare:
             return
         try:
             with open(self._path, "wb", buffering=0) as file:
-                for begin in range(0, self._size_bytes, _PIECE_BYTES):
-                    file.write(bytes(min(_PIECE_BYTES, self._size_bytes - begin)))
+                for begin in range(0, self._size_bytes, len(ZEROS)):
+                    file.write(ZEROS[: self._size_bytes - begin])
                     os.fdatasync(file.fileno())
                     if self._stop.wait(_PAUSE_S):
                         return

@@ -81,6 +81,21 @@ async def test_each_file_but_the_first_has_one(tmp_path: Path) -> None:
     assert {path.suffix for path in (tmp_path / EVENTS).iterdir()} == {".db"}
 
 
+async def test_the_first_file_is_left_as_soon_as_there_is_one(tmp_path: Path) -> None:
+    """Once a sixteenth of it is written; where less comes, none is made at all."""
+    async with opened(tmp_path, segment_bytes=4 * MIB, tail_bytes=0) as journal:
+        lane: Lane = journal.lanes[EVENTS]
+        assert lane._spare is not None
+        await journal.submit(delivery(os.urandom(100_000)))
+        assert lane._spare._making is None
+        await journal.submit(delivery(os.urandom(200_000)))
+        await until(lambda: lane._spare is not None and lane._spare.ready)
+        for number in range(20):
+            await journal.submit(delivery(os.urandom(40_000 + number)))
+        assert len(list((tmp_path / EVENTS).glob("*.db"))) == 2
+        assert len(await read_all(journal)) == 22
+
+
 def test_none_is_made_where_space_is_short(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 2 * MIB) as disk:
         for left_bytes in (3 * MIB // 2, 0):
