@@ -386,7 +386,7 @@ async def test_what_is_refused_at_the_end_of_a_turn_when_its_connection_ends(tmp
         if end != "aborted":
             await reader.read()
         await until(lambda: server.doors.open == 0)
-        assert server.budget.held_bytes == 0
+        await until(lambda: server.budget.held_bytes == 0)  # aiohttp's handler may end behind its connection
         writer.close()
 
 
