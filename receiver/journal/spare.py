@@ -56,9 +56,9 @@ class Spare:
         self._path.unlink(missing_ok=True)
 
     def _make(self) -> None:
-        if shutil.disk_usage(self._path.parent).free < _SPACE * self._size_bytes:
-            return
         try:
+            if shutil.disk_usage(self._path.parent).free < _SPACE * self._size_bytes:
+                return
             with open(self._path, "wb", buffering=0) as file:
                 for begin in range(0, self._size_bytes, len(ZEROS)):
                     file.write(ZEROS[: self._size_bytes - begin])

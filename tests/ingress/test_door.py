@@ -350,7 +350,7 @@ async def test_deliveries_of_one_turn_go_to_the_journal_together(tmp_path: Path)
             writer.close()
 
 
-async def test_a_fault_or_no_room_in_the_midst_of_a_turn_costs_nobody_else(tmp_path: Path) -> None:
+async def test_no_room_in_the_midst_of_a_turn_costs_nobody_else(tmp_path: Path) -> None:
     """Those for which the journal has no room any more wait for it, and all are taken in the end."""
     async with running(tmp_path) as server:
         intake, asked = server.engine.intake, 0

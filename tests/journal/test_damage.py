@@ -157,7 +157,7 @@ async def test_a_damaged_log_of_a_killed_server_is_mended(tmp_path: Path, damage
     was laid out behind the log's end, and without."""
     killed = await written_and_killed(tmp_path)
     (wal,) = (killed / EVENTS).glob("*.db-wal")
-    if seed % 2:
+    if not seed % 2:
         wal.write_bytes(wal.read_bytes().rstrip(b"\0"))
     size = wal.stat().st_size
     hit(wal, damage, seed)
@@ -165,7 +165,7 @@ async def test_a_damaged_log_of_a_killed_server_is_mended(tmp_path: Path, damage
     with capture_logs() as logs:
         numbers, _ = await reopened(killed)
     if damage is not cut:
-        assert len(numbers) >= WRITTEN - 18  # sixteen were the most in sixty runs with fifty bits each
+        assert len(numbers) >= WRITTEN - 12
         lost = len(numbers) < WRITTEN
         assert not lost or any(line["log_level"] == "error" for line in logs), logs
     else:
