@@ -40,6 +40,8 @@ _GROUP_BYTES = 4 << 20
 _AHEAD_BYTES = 1 << 20
 #: with less, files are so small that they begin without a spare log
 _LEAST_AHEAD_BYTES = 64 << 10
+#: of what was read from disk, at most
+_RECENT_BYTES = 8 << 20
 #: the same failure is told once in so many seconds
 _TELL_S = 10.0
 
@@ -92,7 +94,7 @@ class Lane(TrimmedShelf):
             self._segment.ahead.step_bytes = self._ahead_bytes
         self._note_written()
         self.tail = Tail(limits.tail_bytes, self.head)
-        self.recent = Recent(limits.tail_bytes // 2)
+        self.recent = Recent(min(limits.tail_bytes // 2, _RECENT_BYTES))
         self._loop = asyncio.get_running_loop()
         self._syncer = Syncer(name, limits.sync_every_ms / 1000, self._have_failed) if limits.sync_every_ms else None
         self._thread = threading.Thread(target=self._run, name=f"journal-{name}", daemon=True)

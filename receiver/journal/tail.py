@@ -8,8 +8,9 @@ from receiver.record import Record
 #: object; of frames three and a half times, since their bytes are there as they are and in base64; and what each
 #: event adds to that.
 _TEXT_FACTOR, _FRAMES_FACTOR, _EVENT_BYTES = 6.0, 3.5, 1500
-#: of a reader's limit, which is in bytes of payload
-_MEMORY_FACTOR = 4
+#: A reader's limit is in bytes of payload, which take about four times as much here. And what is here costs no reading:
+#: it is given four times as much of it, since one that got behind on a busy loop has to gain on what comes.
+_MEMORY_FACTOR = 16
 _NEVER = 1 << 63
 _GONE = Record(vendor="", endpoint="", kind="body", payload=b"", received_ns=0)
 

@@ -120,3 +120,15 @@ def test_keys_of_deliveries_take_fifty_bytes() -> None:
         for number in range(100_000):
             dedup.remember(b"meetstream/default/" + number.to_bytes(16), Entry(number, number, 0))
         assert held() <= 100_000 * 55
+
+
+def test_a_reader_far_behind_in_memory_gets_far_more_than_it_would_read_from_disk() -> None:
+    """Else it never gains on a thousand sockets: it comes to its turn once in many turns of a loop that is busy."""
+    limit, tail = 10 * len(callback(1).payload), Tail(1 << 30, 0)
+    for number in range(1, 401):
+        one = callback(number)
+        tail.append(one, memory_bytes(one))
+    found, upto = tail.read(0, 400, limit, "a")
+    memory = sum(memory_bytes(record) for record in found[:-1])
+    assert 12 * limit <= memory < 16 * limit
+    assert upto == found[-1].seq == len(found) < 400
