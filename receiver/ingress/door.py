@@ -33,7 +33,7 @@ class Door(asyncio.Protocol):
 
     __slots__ = (
         "_answered", "_choked", "_doors", "_ending", "_eof", "_head_bytes", "_held", "_inner", "_last_s", "_late",
-        "_loop", "_owed", "_paused", "_server", "_wire", "busy", "last", "on_data",
+        "_loop", "_owed", "_paused", "_server", "_wire", "busy", "last", "to_socket",
     )  # fmt: skip
 
     def __init__(self, doors: "Doors", server: web.Server) -> None:
@@ -43,8 +43,8 @@ class Door(asyncio.Protocol):
         self._head_bytes = 0
         #: what aiohttp has still to get of the request that it gets; ``None``: that cannot be said any more
         self._owed: int | None = 0
-        #: told how many bytes came, behind those who got them
-        self.on_data: Callable[[int], None] | None = None
+        #: who takes everything that comes from now on: a WebSocket, on its way to aiohttp
+        self.to_socket: Callable[[bytes], None] | None = None
         #: a delivery is under way the short way; what comes meanwhile is held
         self.busy = False
         #: the answer to it ends the connection
@@ -71,7 +71,9 @@ class Door(asyncio.Protocol):
             self._pass_on(b"")
 
     def data_received(self, data: bytes) -> None:
-        if (inner := self._inner) is not None:
+        if (to_socket := self.to_socket) is not None:
+            to_socket(data)
+        elif (inner := self._inner) is not None:
             if self._owed != 0 or not _is_idle(inner) or not self._takes_back(inner, data):
                 self._to_aiohttp(inner, data)
         elif self._wire is not None:
@@ -255,9 +257,7 @@ class Door(asyncio.Protocol):
         elif self._owed is not None:
             self._owed = self._owed - len(data) if self._owed >= len(data) else None
         inner.data_received(data)
-        if self.on_data is not None:
-            self.on_data(len(data))
-        elif not _is_idle(inner):
+        if not _is_idle(inner):
             self._head_bytes = 0
         else:  # the head that it waits for is incomplete
             self._head_bytes += len(data)

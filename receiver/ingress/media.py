@@ -17,7 +17,7 @@ _ALL_BYTES = 16 << 20
 class HoldsFrames(Protocol):
     """A stream with frames that are not in the journal yet."""
 
-    def seal(self) -> None:
+    def hand_over(self) -> None:
         """Hand the frames to the journal as one record."""
 
 
@@ -51,7 +51,7 @@ class MediaGather:
             self._timer = None
         dirty, self._dirty = self._dirty, set()
         for stream in dirty:
-            stream.seal()
+            stream.hand_over()
 
     def _due(self) -> None:
         if self._busy():

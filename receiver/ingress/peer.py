@@ -54,10 +54,10 @@ class _Queue(WebSocketDataQueue):
 vars(web_ws).update(DEFAULT_CHUNK_SIZE=64 << 10, WebSocketDataQueue=_Queue)
 
 
-class HasData(Protocol):
-    """A connection that tells how many bytes came."""
+class HandsOver(Protocol):
+    """A connection that gives what comes to whoever sets this."""
 
-    on_data: Callable[[int], None] | None
+    to_socket: Callable[[bytes], None] | None
 
 
 class Peer:
@@ -79,6 +79,7 @@ class Peer:
         self._heartbeat: Heartbeat | None = None
         #: from ``accept`` on
         self._queue: _Queue
+        self._read: Callable[[bytes], None]
         self._close_wait_s = close_wait_s
         self._transport: asyncio.Transport | None = None
         self._said: int | None = None
@@ -97,7 +98,8 @@ class Peer:
             self._flow = Flow(self._inflow, transport, lambda: bool(getattr(inner, "_reading_paused", False)))
             if self._heartbeat_s:
                 self._heartbeat = Heartbeat(transport, self._heartbeat_s, self._waits_for_peer)
-            cast(HasData, transport.get_protocol()).on_data = self._arrived
+            self._read = inner.data_received
+            cast(HandsOver, transport.get_protocol()).to_socket = self._arrived
         return self._socket
 
     def gone(self) -> None:
@@ -164,13 +166,14 @@ class Peer:
         self._cut_off = asyncio.get_running_loop().call_later(wait_s or self._close_wait_s, self._transport.abort)
         await _try(self._socket.send_frame(struct.pack("!H", code) + reason.encode(), WSMsgType.CLOSE))
 
-    def _arrived(self, size: int) -> None:
+    def _arrived(self, data: bytes) -> None:
+        self._read(data)
         if self._heartbeat is not None:
             self._heartbeat.arrived()
         if self._queue.taken:
             self._note_taken()
         elif self._flow is not None:
-            self._flow.arrived(size)
+            self._flow.arrived(len(data))
 
     def _note_taken(self) -> None:
         self._queue.taken = False

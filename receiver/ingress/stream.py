@@ -134,13 +134,16 @@ class Stream:
 
     def seal(self) -> None:
         """Hand the gathered frames to the journal as one record."""
-        if not self._frames:
-            return
+        if self._frames:
+            self._rim.media.forget(self)
+            self.hand_over()
+
+    def hand_over(self) -> None:
+        """The same for who gathers, and knows that there are some."""
         frames, events = self._frames, self._frame_events
         record = self._record("frames", pack_frames(frames), frames[0][0], self._frames_state)
         record.events = events
         self._frames, self._frame_events, self._frames_bytes = [], [], 0
-        self._rim.media.forget(self)
         self._journal.put(record, partial(self._sealed, len(frames), len(events)), MEDIA)
 
     # ---- parts

@@ -13,9 +13,12 @@ class Holder:
         self.rows = 0
         self._gather = gather
 
-    def seal(self) -> None:
+    def hand_over(self) -> None:
         self.rows += 1
+
+    def seal(self) -> None:
         self._gather.forget(self)
+        self.hand_over()
 
 
 def idle() -> bool:
