@@ -63,6 +63,7 @@ class Chores:
 
     async def _flush(self) -> None:
         while True:
+            await self._state.changed.wait()
             await asyncio.sleep(_FLUSH_S)
             await self._state.flush()
 

@@ -12,8 +12,10 @@ from receiver.ingress.shedding import Kind, Shedding
 from receiver.journal.base import MEDIA
 
 log = structlog.get_logger()
-#: media fill a disk at hundreds of megabytes a second
-_EVERY_S = 0.2
+#: media fill a disk at hundreds of megabytes a second; where all is well and so much more is free than has to be, it is
+#: looked at less often: each time wakes a thread
+_EVERY_S, _AT_EASE_S = 0.2, 1.0
+_AMPLE_BYTES = 4 << 30
 
 
 class Watched(Protocol):
@@ -22,6 +24,10 @@ class Watched(Protocol):
     @property
     def full(self) -> list[str]:
         """Lanes whose last commit failed for want of space."""
+
+    @property
+    def error(self) -> str | None:
+        """Why the last commit of a lane failed; ``None`` while all is well."""
 
     def probe(self) -> None:
         """Have failing lanes try the disk by themselves."""
@@ -47,4 +53,4 @@ async def watch_disk(folder: Path, journal: Watched, shedding: Shedding) -> None
         full: list[Kind] = ["media" if lane == MEDIA else "callback" for lane in journal.full]
         shedding.observe(left_bytes, full, time.monotonic())
         journal.probe()
-        await asyncio.sleep(_EVERY_S)
+        await asyncio.sleep(_EVERY_S if journal.error or shedding.margin_bytes < _AMPLE_BYTES else _AT_EASE_S)

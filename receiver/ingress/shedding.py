@@ -71,6 +71,11 @@ class Shedding:
         self._free_bytes = 1 << 62
         self._now_s = 0.0
 
+    @property
+    def margin_bytes(self) -> int:
+        """How much more is free than below which something is shed; 0 where something is."""
+        return 0 if self.kinds else self._free_bytes - max(self._marks.media, self._marks.transcript)
+
     def refuses(self, kind: Kind) -> bool:
         """Whether nothing of this kind is taken now."""
         return kind in self.kinds and kind != "callback"

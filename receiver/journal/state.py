@@ -37,6 +37,8 @@ class State:
         self._dirty: dict[str, int] = {}
         self._stream_changes: list[tuple[str, bytes | None]] = []
         self._flushing = asyncio.Lock()
+        #: whether there is something to flush
+        self.changed = asyncio.Event()
         self._told = ""
         try:
             self._open(path)
@@ -77,6 +79,7 @@ class State:
     def move(self, sink: str, seq: int) -> None:
         """The far side of ``sink`` has everything up to ``seq``."""
         self._cursors[sink] = self._dirty[sink] = seq
+        self.changed.set()
 
     @property
     def open_streams(self) -> dict[str, bytes]:
@@ -87,17 +90,20 @@ class State:
         """Remember an open socket, so that a crash can be told afterwards."""
         self._streams[connection] = note
         self._stream_changes.append((connection, note))
+        self.changed.set()
 
     def stream_closed(self, connection: str) -> None:
         """Its closing is in the journal."""
         if self._streams.pop(connection, None) is not None:
             self._stream_changes.append((connection, None))
+            self.changed.set()
 
     async def flush(self) -> None:
         """Write what changed, in one transaction, off the event loop."""
         async with self._flushing:
             cursors, self._dirty = self._dirty, {}
             streams, self._stream_changes = self._stream_changes, []
+            self.changed.clear()
             if not cursors and not streams:
                 return
             try:
@@ -105,6 +111,7 @@ class State:
             except sqlite3.Error as problem:
                 self._dirty = cursors | self._dirty
                 self._stream_changes = streams + self._stream_changes
+                self.changed.set()
                 if str(problem) != self._told:  # tried again a few times a second
                     self._told = str(problem)
                     log.error("state.flush.failed", error=self._told)

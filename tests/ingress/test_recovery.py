@@ -225,3 +225,20 @@ async def test_a_continuation_killed_before_its_first_message_loses_nothing_of_t
     assert second["data"]["resumes"] == first["data"]["connection"]
     chunks = of_type(dead, "audio.chunk")
     assert_gap_is_told(chunks[2], chunks[-3])
+
+
+async def test_cursors_reach_the_disk_by_themselves(tmp_path: Path) -> None:
+    """Again and again: a crash repeats what was delivered in the last moment, and no more."""
+    async with running(tmp_path) as server:
+        path = server.settings.data_dir / "journal" / "state.db"
+        for _ in range(2):
+            async with dialled(server, AUDIO) as socket:
+                await play(server, socket)
+            await until(lambda: cursor_of(path, "file") == server.state.cursors["file"] == server.journal.head)
+
+
+def cursor_of(path: Path, sink: str) -> int:
+    """As it is on disk."""
+    with closing(sqlite3.connect(path)) as database:
+        ((seq,),) = database.execute("SELECT seq FROM cursor WHERE sink = ?", (sink,)).fetchall() or ((0,),)
+    return int(seq)

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -139,3 +139,30 @@ async def test_a_file_that_is_no_database_is_set_aside(tmp_path: Path) -> None:
         assert state.cursors == {}
     (kept,) = tmp_path.glob("state.db.damaged-*")
     assert kept.read_bytes().startswith(b"something else")
+
+
+async def test_it_tells_whether_there_is_something_to_flush(tmp_path: Path) -> None:
+    """After each change, until it is on disk: who flushes now and then need not look while nothing happens."""
+    path = tmp_path / "state.db"
+    async with opened(path) as state:
+        changes: tuple[Callable[[], None], ...] = (
+            lambda: state.move("file", 5),
+            lambda: state.stream_opened("c1", b"one"),
+            lambda: state.stream_closed("c1"),
+        )
+        for change in changes:
+            assert not state.changed.is_set()
+            change()
+            assert state.changed.is_set()
+            await state.flush()
+        state.stream_closed("never opened")
+        assert not state.changed.is_set()
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("ALTER TABLE cursor RENAME TO away")
+        state.move("file", 6)
+        await state.flush()
+        assert state.changed.is_set()
+        other.execute("ALTER TABLE away RENAME TO cursor")
+        other.close()
+        await state.flush()
+        assert not state.changed.is_set()
