@@ -73,8 +73,8 @@ class Shedding:
 
     @property
     def margin_bytes(self) -> int:
-        """How much more is free than below which something is shed; 0 where something is."""
-        return 0 if self.kinds else self._free_bytes - max(self._marks.media, self._marks.transcript)
+        """How much more is free than the mark of media, which go first; 0 where something is shed."""
+        return 0 if self.kinds else self._free_bytes - self._marks.media
 
     def refuses(self, kind: Kind) -> bool:
         """Whether nothing of this kind is taken now."""
