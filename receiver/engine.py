@@ -5,7 +5,7 @@ Wiring only. One process has a data folder at a time; ``halt`` lets go of it so 
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
@@ -49,6 +49,8 @@ from receiver.vendors import decode_record
 log = structlog.get_logger()
 #: frames wait for half of it on average; 3 ms save a millisecond more, and cost 4 % of a core where 100 streams come in
 _GATHER_S = 0.005
+#: of the time for draining, for sinks that will not be done
+_LAST_WRITE_S = 1.0
 
 
 class Engine:
@@ -143,11 +145,17 @@ class Engine:
         self._background.append(self._tasks.create_task(self._chores.review()))
 
     async def stop(self, drain_s: float) -> None:
-        """Commit what was taken, give the sinks ``drain_s`` for what is in the journal, close."""
+        """Commit what was taken, give the sinks ``drain_s`` for what is in the journal, close. The last second of that
+        is for the writes under way, so that none of them is torn."""
         await self._settle()
         for worker in self.workers.values():
             worker.drain()
-        await self._end_workers(drain_s, "server.drain.incomplete")
+        last_s = min(_LAST_WRITE_S, drain_s / 2)
+        if late := await self._late(drain_s - last_s):
+            log.warning("server.drain.incomplete", sinks=late)
+            for name in late:
+                self.workers[name].halt()
+            await self._end_workers(last_s, "server.halt.incomplete", late)
         await self._chores.keep_keys_at_stop()
         await self.close()
 
@@ -280,13 +288,17 @@ class Engine:
         self.rim.media.flush()
         await self.journal.settle()
 
-    async def _end_workers(self, limit_s: float, late_event: str, names: set[str] | None = None) -> None:
+    async def _end_workers(self, limit_s: float, late_event: str, names: Collection[str] | None = None) -> None:
         """Wait for workers (all, or ``names``) that were told to end; cancel those that are late."""
+        if late := await self._late(limit_s, names):
+            log.warning(late_event, sinks=late)
+        for name in late:
+            self._running[name].cancel()
+
+    async def _late(self, limit_s: float, names: Collection[str] | None = None) -> list[str]:
+        """Those of ``names`` (or of all) that have not ended when the time is over."""
         ending = [task for name, task in self._running.items() if names is None or name in names]
         if not ending:
-            return
+            return []
         _, late = await asyncio.wait(ending, timeout=limit_s)
-        if late:
-            log.warning(late_event, sinks=[task.get_name() for task in late])
-        for task in late:
-            task.cancel()
+        return [task.get_name() for task in late]
