@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import msgspec
 import pytest
@@ -16,7 +18,9 @@ from receiver.journal.lane import LaneLimits
 from receiver.journal.sqlite import SqliteJournal
 from receiver.record import Record
 from receiver.vendors import decode_record
+from sinks.base import Batch, SinkConfig
 from tests.end_to_end.process import PATIENCE_S, Server, read_events, until
+from tests.plugin_site import offer
 from tests.support import JOINING
 
 #: an hour ago, so that it is far behind
@@ -25,6 +29,7 @@ _MANY = 12_000
 #: each batch waits for the disk, so that all of it takes some seconds
 _SLOW = '[sinks.file]\ntype = "file"\nbatch_events = 4\n'
 _KEYS = "helper_after_s = 0.5"
+_ROOT = Path(__file__).parent.parent.parent
 
 
 async def fill(data_dir: Path, count: int = _MANY) -> None:
@@ -169,6 +174,51 @@ async def test_a_server_that_takes_over_goes_on_where_the_helper_was(tmp_path: P
         reload = await asyncio.create_subprocess_exec(*server.command("reload", "--restart"))
         assert await asyncio.wait_for(reload.wait(), PATIENCE_S) == 0
         assert not await alive(pid)
-        await written_so_far(server, _MANY // 4)
         await server.caught_up("file")
         assert written(server) == messages() and not server.errors()
+
+
+class Slow:
+    """A sink that tells in the file ``TOLD`` when a write begins and when it ends: in the helper, a while later."""
+
+    Config: ClassVar[type[SinkConfig]] = SinkConfig
+    portable: ClassVar[bool] = True
+
+    def __init__(self, name: str, config: SinkConfig, data_dir: Path) -> None:
+        self._told = Path(os.environ["TOLD"])
+
+    async def open(self) -> None:
+        """Nothing to reach."""
+
+    async def write(self, batch: Batch) -> None:
+        """Nothing is kept."""
+        self._tell("begin")
+        await asyncio.sleep(0.2 if "helping" in sys.argv[0] else 0)
+        self._tell("end")
+
+    async def close(self) -> None:
+        """Nothing to let go."""
+
+    def _tell(self, what: str) -> None:
+        with self._told.open("a") as file:
+            file.write(f"{what}\n")
+
+
+async def test_a_stop_without_time_for_all_lets_the_write_under_way_end(tmp_path: Path) -> None:
+    """The helper is not killed in the midst of it."""
+    offer(tmp_path, "slow", slow=f"{__name__}:{Slow.__name__}")
+    told = tmp_path / "told"
+    environ = {"PYTHONPATH": os.pathsep.join((str(tmp_path), str(_ROOT))), "TOLD": str(told)}
+    section = '[sinks.slow]\ntype = "slow"\nbatch_events = 1\n'
+    server = Server(tmp_path, section, keys=_KEYS, drain_s=2.0, environ=environ)
+    await fill(server.data_dir, 1000)
+    try:
+        await server.start()
+        await helper_of(server)
+        assert await server.stop() == 0
+        (late,) = server.said("server.drain.incomplete")
+        assert late["sinks"] == ["slow"]
+        lines = told.read_text().splitlines()
+        assert lines == ["begin", "end"] * (len(lines) // 2)
+    finally:
+        await server.kill()
