@@ -136,7 +136,7 @@ class Engine:
         streams = StreamBook(self.settings.server.resume_s)
         await close_lost_streams(self.state, self.journal, streams)
         lane = self.journal.lanes[MEDIA]
-        gather = MediaGather(_GATHER_S, lambda: lane.pending_bytes > 0)
+        gather = MediaGather(_GATHER_S, lambda: lane.pending_bytes > 0, self.journal, self.shedding)
         self.rim = Rim(self.intake, streams, gather, self.state)
         self.desk.start(self._tasks)
 

@@ -11,18 +11,20 @@ import msgspec
 
 from receiver.events import Event
 
-Kind = Literal["body", "text", "binary", "frames", "opened", "closed", "damaged"]
+Kind = Literal["body", "text", "binary", "frames", "bundle", "opened", "closed", "damaged"]
 Channel = Literal["", "http", "audio", "video", "transcript", "control", "rest"]
 
 _FRAME = struct.Struct("<IQ")  # length in bytes, arrival in nanoseconds since the epoch
 
 
 class Record(msgspec.Struct, kw_only=True):
-    """One HTTP body, one socket message, many media frames of one connection, or the opening or closing of a socket.
+    """One HTTP body, one socket message, media frames of one connection or of many, or the opening or closing of a
+    socket.
 
     ``seq`` is the sequence number of its first event; it takes ``count`` (at least one) numbers. ``payload`` holds the
-    raw bytes: the body, the message, packed frames (kind ``frames``), or JSON of our own (``opened``, ``closed``). Kind
-    ``damaged`` is never written: the journal hands it out in place of a record whose payload its disk has spoilt.
+    raw bytes: the body, the message, packed frames (kind ``frames``: of one connection; ``bundle``: of many of one
+    endpoint and channel, see :mod:`receiver.bundle`), or JSON of our own (``opened``, ``closed``). Kind ``damaged`` is
+    never written: the journal hands it out in place of a record whose payload its disk has spoilt.
     """
 
     vendor: str

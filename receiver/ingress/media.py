@@ -1,57 +1,112 @@
-"""Gathers the media frames of all sockets and hands them to the journal in rows, twice in a hundredth of a second.
+"""Gathers the media frames of all sockets and hands them to the journal in bundles, twice in a hundredth of a second.
 
 One timer for all sockets. Where the journal is still busy with what it got before, they wait once more: what it cannot
-take yet may as well become larger rows. The more sockets hold frames, the smaller the rows, so that all together have a
-ceiling.
+take yet may as well become fewer bundles. The more sockets hold frames, the less each of them holds, so that all
+together have a ceiling.
 """
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
-#: a row is handed over when it has so many bytes; those of all sockets together are about so many at most
-_ROW_BYTES, _LEAST_ROW_BYTES = 256 << 10, 16 << 10
+from receiver.bundle import Part, pack
+from receiver.errors import JournalUnavailable
+from receiver.events import Event
+from receiver.ingress.shedding import Shedding
+from receiver.journal.base import MEDIA, Journal
+from receiver.record import Record
+from receiver.telemetry.ledger import Intake as Book
+
+#: about that much is in one bundle
+_BUNDLE_BYTES = 256 << 10
+#: what one socket holds at most, and all of them together
+_MOST_BYTES, _LEAST_MOST_BYTES = 256 << 10, 16 << 10
 _ALL_BYTES = 16 << 20
 
 
 class HoldsFrames(Protocol):
     """A stream with frames that are not in the journal yet."""
 
-    def hand_over(self) -> None:
-        """Hand the frames to the journal as one record."""
+    book: Book
+    held_bytes: int
+    #: set where they cannot be in it
+    failed: asyncio.Event
+
+    @property
+    def origin(self) -> tuple[str, str, str]:
+        """Vendor, endpoint and channel: what those in one bundle have in common."""
+
+    def give(self, frames: list[bytes], events: list[Event]) -> Part:
+        """Let go of the frames and their events, to the end of these lists."""
 
 
 class MediaGather:
-    """``note`` a stream when it gets its first frame; it is sealed in ``gather_s``, or in twice that where the journal
-    is ``busy`` then."""
+    """``note`` a stream when it gets its first frame; what it holds is in the journal's hands in ``gather_s``, or in
+    twice that where the journal is ``busy`` then."""
 
-    def __init__(self, gather_s: float, busy: Callable[[], bool]) -> None:
+    def __init__(self, gather_s: float, busy: Callable[[], bool], journal: Journal, shedding: Shedding) -> None:
         self._gather_s = gather_s
         self._busy = busy
-        #: a row of so many bytes is to be sealed at once
-        self.row_bytes = _ROW_BYTES
-        self._dirty: set[HoldsFrames] = set()
+        self._journal = journal
+        self._shedding = shedding
+        #: a stream that holds so much is to be sealed at once
+        self.most_bytes = _MOST_BYTES
+        #: in the order of their first frames
+        self._dirty: dict[HoldsFrames, None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def note(self, stream: HoldsFrames) -> None:
         """``stream`` holds frames."""
-        self._dirty.add(stream)
-        self.row_bytes = max(_LEAST_ROW_BYTES, min(_ROW_BYTES, _ALL_BYTES // len(self._dirty)))
+        self._dirty[stream] = None
+        self.most_bytes = max(_LEAST_MOST_BYTES, min(_MOST_BYTES, _ALL_BYTES // len(self._dirty)))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._gather_s, self._due)
 
-    def forget(self, stream: HoldsFrames) -> None:
-        """``stream`` was sealed by itself."""
-        self._dirty.discard(stream)
+    def seal(self, stream: HoldsFrames) -> None:
+        """Hand over what this one holds, before anything else of it."""
+        del self._dirty[stream]
+        self._put([stream])
 
     def flush(self) -> None:
-        """Seal every stream that holds frames."""
+        """Hand over what all of them hold."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        dirty, self._dirty = self._dirty, set()
+        dirty, self._dirty = self._dirty, {}
+        alike: dict[tuple[str, str, str], list[HoldsFrames]] = {}
         for stream in dirty:
-            stream.hand_over()
+            alike.setdefault(stream.origin, []).append(stream)
+        for streams in alike.values():
+            begin = size = 0
+            for end, stream in enumerate(streams, 1):
+                size += stream.held_bytes
+                if size >= _BUNDLE_BYTES or end == len(streams):
+                    self._put(streams[begin:end])
+                    begin, size = end, 0
+
+    def _put(self, streams: list[HoldsFrames]) -> None:
+        frames: list[bytes] = []
+        events: list[Event] = []
+        parts = [stream.give(frames, events) for stream in streams]
+        vendor, endpoint, channel = streams[0].origin
+        record = Record(
+            vendor=vendor, endpoint=endpoint, kind="bundle", channel=channel, payload=pack(parts, frames),
+            received_ns=parts[0].arrivals_ns[0], events=events,
+        )  # fmt: skip
+        self._journal.put(record, partial(self._ended, streams, len(frames), len(events)), MEDIA)
+
+    def _ended(self, streams: list[HoldsFrames], frames: int, events: int, problem: JournalUnavailable | None) -> None:
+        """What became of a bundle; if it is not on disk the sockets must go: their peers will not send it again."""
+        book = streams[0].book
+        if problem is None:
+            book.journalled += frames
+            book.events += events
+            return
+        self._shedding.failed(problem, "media", frames)
+        book.failed += frames
+        for stream in streams:
+            stream.failed.set()
 
     def _due(self) -> None:
         if self._busy():

@@ -6,11 +6,13 @@ open when the last run was killed are told as closed first.
 
 import asyncio
 import time
+from itertools import chain
 from typing import NamedTuple
 
 import msgspec
 import structlog
 
+from receiver.bundle import single
 from receiver.errors import JournalUnavailable
 from receiver.events import StreamClosed, StreamOpened
 from receiver.ingress.note import StreamNote, note_of, opening_of
@@ -99,7 +101,7 @@ def _last_messages(journal: SqliteJournal, connections: set[str]) -> dict[str, R
     """The newest message or row of frames of each connection, as far back as it pays to look."""
     found: dict[str, Record] = {}
     for lane in (EVENTS, MEDIA):
-        for record in journal.lanes[lane].newest(_MESSAGES_BYTES):
+        for record in chain.from_iterable(map(single, journal.lanes[lane].newest(_MESSAGES_BYTES))):
             if record.connection in connections and record.kind in ("text", "frames"):
                 known = found.get(record.connection)
                 if known is None or known.seq < record.seq:

@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from functools import partial
 
 import msgspec
 import structlog
 
+from receiver.bundle import Part
 from receiver.errors import JournalUnavailable, Malformed, Shed
 from receiver.events import Event, StreamClosed, StreamOpened
 from receiver.ingress.guard import CHANNELS
@@ -18,7 +18,7 @@ from receiver.ingress.shedding import kind_of_channel
 from receiver.ingress.streams import Ended, Key, StreamBook
 from receiver.journal.base import EVENTS, MEDIA
 from receiver.journal.state import State
-from receiver.record import Kind, Record, pack_frames
+from receiver.record import Kind, Record
 from receiver.telemetry.ledger import Intake as Book
 from receiver.vendors.base import Session
 
@@ -40,7 +40,7 @@ class Stream:
     A frame may be offered to ``take_at_once`` before.
 
     It is opened in the journal with the message that tells its channel and, where the URL named none, its bot. Text
-    messages are records of their own, frames are gathered into rows; all of them keep their order.
+    messages are records of their own, frames are gathered into bundles; all of them keep their order.
     """
 
     def __init__(self, rim: Rim, session: Session, note: StreamNote, book: Book) -> None:
@@ -53,11 +53,13 @@ class Stream:
         self._journal, self._shedding = rim.intake.journal, rim.intake.shedding
         self._since_s = time.monotonic()
         self._note = note
-        self._book = book
+        self.book = book
         self._key: Key | None = None
-        self._frames: list[tuple[int, bytes]] = []
+        self._frames: list[bytes] = []
+        self._arrivals_ns: list[int] = []
         self._frame_events: list[Event] = []
-        self._frames_bytes = 0
+        #: frames that are not in the journal yet
+        self.held_bytes = 0
         self._frames_state = b""
         #: until the first frame: its opening on its way to the disk, in another lane than the frames
         self._opening: asyncio.Future[None] | None = None
@@ -67,7 +69,7 @@ class Stream:
     async def take(self, message: bytes | str) -> None:
         """Journal one message. Waits while the journal is behind, so that the peer is read no faster."""
         now_ns = time.time_ns()
-        self._book.received += 1
+        self.book.received += 1
         unknown = self._key is None or not self._note.subject
         if unknown:
             self.session.learn(message)
@@ -103,7 +105,7 @@ class Stream:
         except Exception:  # whatever it is: it happens again to `take`, which has an answer to it
             return False
         self.messages += 1
-        self._book.received += 1
+        self.book.received += 1
         self._keep(frame, now_ns, decoded.events)
         return True
 
@@ -133,31 +135,39 @@ class Stream:
         self._rim.state.stream_closed(self.connection)
 
     def seal(self) -> None:
-        """Hand the gathered frames to the journal as one record."""
+        """Hand the gathered frames to the journal, before anything else of this stream."""
         if self._frames:
-            self._rim.media.forget(self)
-            self.hand_over()
+            self._rim.media.seal(self)
 
-    def hand_over(self) -> None:
-        """The same for who gathers, and knows that there are some."""
-        frames, events = self._frames, self._frame_events
-        record = self._record("frames", pack_frames(frames), frames[0][0], self._frames_state)
-        record.events = events
-        self._frames, self._frame_events, self._frames_bytes = [], [], 0
-        self._journal.put(record, partial(self._sealed, len(frames), len(events)), MEDIA)
+    @property
+    def origin(self) -> tuple[str, str, str]:
+        """Vendor, endpoint and channel."""
+        return self._note.vendor, self._note.endpoint, self.session.channel
+
+    def give(self, frames: list[bytes], events: list[Event]) -> Part:
+        """Let go of the gathered frames and their events, to the end of these lists."""
+        part = Part(
+            self.connection, self.session.subject, self._frames_state, len(self._frame_events),
+            self._arrivals_ns, list(map(len, self._frames)),
+        )  # fmt: skip
+        frames += self._frames
+        events += self._frame_events
+        self._frames, self._arrivals_ns, self._frame_events, self.held_bytes = [], [], [], 0
+        return part
 
     # ---- parts
 
     def _keep(self, frame: bytes, now_ns: int, events: list[Event]) -> None:
         size, media = len(frame), self._rim.media
         self.bytes += size
-        self._book.bytes += size
+        self.book.bytes += size
         if not self._frames:
             media.note(self)
-        self._frames.append((now_ns, frame))
+        self._frames.append(frame)
+        self._arrivals_ns.append(now_ns)
         self._frame_events += events
-        self._frames_bytes += size
-        if self._frames_bytes >= media.row_bytes:
+        self.held_bytes += size
+        if self.held_bytes >= media.most_bytes:
             self.seal()
 
     def _is_shed(self, message: bytes | str) -> bool:
@@ -166,7 +176,7 @@ class Stream:
         try:
             self._shedding.require(weight)
         except Shed as problem:
-            self._book.failed += 1
+            self.book.failed += 1
             self._shedding.failed(problem, weight)
             self.failed.set()
             return True
@@ -186,7 +196,7 @@ class Stream:
 
     async def _refuse_frame(self, message: bytes, now_ns: int, problem: Malformed) -> None:
         self.bytes += len(message)
-        self._book.bytes += len(message)
+        self.book.bytes += len(message)
         state = (b"" if self._frames else self._frames_state) or self.session.snapshot()
         self.seal()  # what comes next has a snapshot of its own, whatever this one has left behind in the session
         await self._quarantine("binary", message, now_ns, state, problem)
@@ -195,7 +205,7 @@ class Stream:
         self.seal()
         payload = message.encode("utf-8", "surrogatepass")
         self.bytes += len(payload)
-        self._book.bytes += len(payload)
+        self.book.bytes += len(payload)
         state = self.session.snapshot()
         try:
             decoded = decode_safely(self.session.receive, message, now_ns)
@@ -204,22 +214,12 @@ class Stream:
             return
         record = self._record("text", payload, now_ns, state)
         try:
-            self._rim.intake.submit(record, decoded, self._book, self._text_settled)
+            self._rim.intake.submit(record, decoded, self.book, self._text_settled)
         except Shed as problem:
-            self._rim.intake.count_failed(problem, decoded, self._book)
+            self._rim.intake.count_failed(problem, decoded, self.book)
             self.failed.set()
             return
         await self._journal.room(EVENTS)
-
-    def _sealed(self, frames: int, events: int, problem: JournalUnavailable | None) -> None:
-        """What became of a row; if it is not on disk the socket must go, since its peer will not send it again."""
-        if problem is not None:
-            self._shedding.failed(problem, "media", frames)
-            self._book.failed += frames
-            self.failed.set()
-            return
-        self._book.journalled += frames
-        self._book.events += events
 
     def _text_settled(self, outcome: Outcome | JournalUnavailable) -> None:
         if isinstance(outcome, JournalUnavailable):
@@ -232,7 +232,7 @@ class Stream:
         record.connection = f"{self.connection}.{self.messages}"
         try:
             weight = self._weight(payload if kind == "binary" else "")
-            await self._rim.intake.quarantine(record, str(problem), self._book, weight)
+            await self._rim.intake.quarantine(record, str(problem), self.book, weight)
         except JournalUnavailable:
             self.failed.set()
 

@@ -17,7 +17,7 @@ _GONE = Record(vendor="", endpoint="", kind="body", payload=b"", received_ns=0)
 
 def memory_bytes(record: Record) -> int:
     """What ``record`` takes with its events, once a sink has made their JSON."""
-    factor = _FRAMES_FACTOR if record.kind in ("frames", "binary") else _TEXT_FACTOR
+    factor = _FRAMES_FACTOR if record.kind in ("bundle", "frames", "binary") else _TEXT_FACTOR
     return int(len(record.payload) * factor) + _EVENT_BYTES * record.count
 
 
@@ -43,7 +43,7 @@ class Tail:
     def append(self, record: Record, size: int) -> None:
         """Add the next record of ``size`` (``memory_bytes``); the oldest go when the limit is passed, or when nobody
         needs them."""
-        if record.kind == "frames" and record.events is not None:
+        if record.kind in ("bundle", "frames") and record.events is not None:
             record.payload = b""  # the events hold the messages: once in memory is enough
         self._records.append(record)
         self._sizes.append(size)

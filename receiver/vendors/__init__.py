@@ -3,16 +3,18 @@
 Importing this package imports no vendor: a module is loaded when a config names its vendor, or a record that is there.
 """
 
+from collections.abc import Iterable
 from importlib import import_module
 from typing import cast
 
 import msgspec
 
+from receiver.bundle import unpack
 from receiver.errors import Malformed, NotFound
 from receiver.events import Data, Event, StreamClosed, StreamOpened
 from receiver.record import Decoded, Record, unpack_frames
 from receiver.vendors import replies
-from receiver.vendors.base import Vendor
+from receiver.vendors.base import Session, Vendor
 
 #: their names, which are those of their modules
 VENDORS: tuple[str, ...] = ("meetstream", "realtimekit", "daily", "waterai", "meemo")
@@ -44,12 +46,11 @@ def decode_record(record: Record) -> Decoded:
     vendor = vendor_named(record.vendor)
     if record.kind == "body":
         return replies.decode(record, vendor.decode_reply) if record.channel == replies.REST else vendor.decode(record)
+    if record.kind == "bundle":
+        return Decoded([event for one, frames in unpack(record) for event in _events_of(vendor.session(one), frames)])
     session = vendor.session(record)
     if record.kind == "frames":
-        events: list[Event] = []
-        for arrival_ns, message in unpack_frames(record.payload):
-            events += session.receive(message, arrival_ns).events
-        return Decoded(events)
+        return Decoded(_events_of(session, unpack_frames(record.payload)))
     if record.kind == "text":
         try:
             text = record.payload.decode()
@@ -57,6 +58,13 @@ def decode_record(record: Record) -> Decoded:
             raise Malformed("a text message has to be UTF-8", f"byte {error.start}") from None
         return session.receive(text, record.received_ns)
     return session.receive(record.payload, record.received_ns)
+
+
+def _events_of(session: Session, frames: Iterable[tuple[int, bytes]]) -> list[Event]:
+    events: list[Event] = []
+    for arrival_ns, message in frames:
+        events += session.receive(message, arrival_ns).events
+    return events
 
 
 def _stream_event(record: Record) -> Event:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from receiver.bundle import single
 from receiver.errors import Malformed
 from receiver.events import Event
 from receiver.journal.row import decode_row, encode_row
@@ -162,6 +163,14 @@ def frames(data: bytes) -> None:
     pairs = list(unpack_frames(data))
     assert data.startswith(pack_frames(pairs)), "nothing but what is there"
     check_record(lambda: record_of(data, "frames", channel="audio"))
+
+
+def bundle(data: bytes) -> None:
+    """Frames of many connections, likewise. Taken apart it means what it means as a whole."""
+    whole = check_record(lambda: record_of(data, "bundle", channel="audio"))
+    if whole is not None:
+        parts = single(record_of(data, "bundle", channel="audio"))
+        assert [event for one in parts for event in decode_record(one).events] == whole.events
 
 
 def row(data: bytes) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 
+from receiver.bundle import Part, pack
 from receiver.journal.row import encode_row
 from receiver.record import pack_frames
 from receiver.vendors import VENDORS, vendor_named
@@ -24,8 +25,8 @@ CORPUS = Path(__file__).parent / "corpus"
 TARGETS: dict[str, Callable[[bytes], None]] = {
     check.__name__: check
     for check in (
-        decoders.body, decoders.text, decoders.frame, decoders.socket, decoders.snapshot, decoders.frames, decoders.row,
-        decoders.vendors, decoders.replies,
+        decoders.body, decoders.text, decoders.frame, decoders.socket, decoders.snapshot, decoders.frames,
+        decoders.bundle, decoders.row, decoders.vendors, decoders.replies,
         edges.verify, edges.guard, edges.config, edges.redaction, edges.times, edges.command, edges.filename,
         outward.webhook, outward.names, outward.templates, disk.segment, disk.state, http,
     )
@@ -105,10 +106,24 @@ def _snapshots() -> list[bytes]:
     return found
 
 
+def _bundles() -> list[bytes]:
+    messages = [one[:200] for one in _frames()]
+    state = _snapshots()[0]
+    of = [messages[:1], messages[:4], [], messages]
+    parts = [
+        Part(
+            f"c-{number}", "bot-1" * (number % 2), state * (number % 2), len(own), [NOW_NS] * len(own), [*map(len, own)]
+        )
+        for number, own in enumerate(of)
+    ]
+    return [pack(parts[:end], [one for own in of[:end] for one in own]) for end in range(len(of) + 1)]
+
+
 def _rows() -> list[bytes]:
     records = [record_of(body, headers=(("content-type", "application/json"),)) for body in _bodies()[:12]]
     records += [record_of(text, "text", state=_snapshots()[0]) for text in _texts()[:12]]
     records += [record_of(pack_frames([(NOW_NS, one[:60])]), "frames", channel="audio") for one in _frames()[:6]]
+    records += [record_of(one, "bundle", channel="audio") for one in _bundles()[:3]]
     records.append(record_of(b'{"channel":"audio","connection":"c-1","resumes":"c-0"}', "opened"))
     records.append(record_of(b'{"channel":"audio","connection":"c-1","code":1006,"bytes":1}', "closed"))
     rows = [(encode_row(record)[2][_CHECKSUMS_BYTES:], record.payload) for record in records]
@@ -179,6 +194,7 @@ _MADE: dict[str, Callable[[], list[bytes]]] = {
     "socket": _sockets,
     "snapshot": _snapshots,
     "frames": lambda: [pack_frames((NOW_NS + n, one[:200]) for n in range(3)) for one in _frames()],
+    "bundle": _bundles,
     "row": _rows,
     "vendors": _of_vendors,
     "replies": _of_replies,

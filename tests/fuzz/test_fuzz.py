@@ -11,8 +11,8 @@ from tests.fuzz.targets import CORPUS, TARGETS, seeds
 
 #: inputs of each target, about a second's worth; a run with another seed is what ``python -m tests.fuzz`` is for
 COUNTS = {
-    "body": 6000, "text": 4000, "frame": 3000, "socket": 10_000, "snapshot": 12_000, "frames": 10_000, "row": 30_000,
-    "vendors": 2000, "replies": 2000,
+    "body": 6000, "text": 4000, "frame": 3000, "socket": 10_000, "snapshot": 12_000, "frames": 10_000,
+    "bundle": 10_000, "row": 30_000, "vendors": 2000, "replies": 2000,
     "verify": 10_000, "guard": 20_000, "config": 2000, "redaction": 800, "times": 50_000, "command": 50_000,
     "filename": 10_000, "http": 2500,
     "webhook": 10_000, "names": 5000, "templates": 10_000, "segment": 400, "state": 150,

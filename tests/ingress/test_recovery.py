@@ -26,10 +26,10 @@ from tests.vendors.meetstream_wire import frame
 AUDIO = "/meetstream/default/bot-1/audio"
 
 
-async def play(server: Receiver, socket: ClientConnection, frames: int = 3) -> None:
+async def play(server: Receiver, socket: ClientConnection, frames: int = 3, bot: str = "bot-1") -> None:
     """Ready and some frames, all of them in the journal and in the file at return."""
     before = book_of(server).received
-    await socket.send(ready("bot-1"))
+    await socket.send(ready(bot))
     await socket.recv()
     for _ in range(frames):
         await socket.send(sound())
@@ -101,6 +101,32 @@ async def test_after_a_kill_open_streams_are_told_as_closed_and_can_be_continued
     chunks = of_type(dead, "audio.chunk")
     assert_gap_is_told(chunks[2], chunks[3])
     assert chunks[4]["firstsample"] == chunks[3]["firstsample"] + SAMPLES
+
+
+async def test_after_a_kill_each_of_those_whose_frames_lay_together_goes_on_at_its_own_clock(tmp_path: Path) -> None:
+    """Frames of several bots are one row of the journal; what the last one of each was is found in it."""
+    live, dead = tmp_path / "live", tmp_path / "dead"
+    names = ["bot-1", "bot-2", "bot-3"]
+    async with running(live) as server:
+        sockets = [await connect(url(server, AUDIO.replace("bot-1", name))) for name in names]
+        for said, (name, socket) in enumerate(zip(names, sockets, strict=True), 1):
+            await play(server, socket, said, name)
+        server.engine.rim.media._gather_s = 0.5  # so long that they are together
+        before = server.journal.lanes["media"].positions
+        for socket in sockets:
+            await socket.send(sound())
+        await until(lambda: server.journal.lanes["media"].positions == before + 3)
+        (*_, last) = server.journal.lanes["media"].newest(1 << 20)
+        assert (last.kind, last.count) == ("bundle", 3)
+        await asyncio.to_thread(shutil.copytree, live, dead)
+    async with running(dead) as server:
+        for name in reversed(names):
+            async with dialled(server, AUDIO.replace("bot-1", name)) as socket:
+                await play(server, socket, 3, name)
+    for said, name in enumerate(names, 1):
+        chunks = [event for event in of_type(dead, "audio.chunk") if event["subject"] == name]
+        assert len(chunks) == said + 1 + 3
+        assert_gap_is_told(chunks[said], chunks[said + 1])
 
 
 async def test_a_kill_is_told_once(tmp_path: Path) -> None:

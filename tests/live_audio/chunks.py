@@ -1,11 +1,13 @@
 """Chunks of sound for the tests of live audio, and a vendor of our own whose frames say all that the contract has."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 import numpy as np
 
 from receiver.audio.pcm import Samples
+from receiver.bundle import unpack
 from receiver.events import AudioChunk, Event, Person, StreamClosed, StreamOpened
 from receiver.record import Decoded, Record, unpack_frames
 
@@ -64,13 +66,10 @@ def chunk(samples: Samples, end_ms: float, **keys: Any) -> Event:
 
 def decode(record: Record) -> Decoded:
     """Frames as :class:`Frame` packs them; openings and closings as the server writes them."""
+    if record.kind == "bundle":
+        return Decoded([event for one, frames in unpack(record) for event in _events(one, frames)])
     if record.kind == "frames":
-        return Decoded(
-            [
-                frame_event(msgspec.msgpack.decode(message, type=Frame), at_ns, subject=record.subject)
-                for at_ns, message in unpack_frames(record.payload)
-            ]
-        )
+        return Decoded(_events(record, unpack_frames(record.payload)))
     kind: Any = {"opened": StreamOpened, "closed": StreamClosed}[record.kind]
     data = msgspec.json.decode(record.payload, type=kind)
     return Decoded(
@@ -81,3 +80,12 @@ def decode(record: Record) -> Decoded:
             )
         ]
     )  # fmt: skip
+
+
+def _events(record: Record, frames: Iterable[tuple[int, bytes]]) -> list[Event]:
+    events = []
+    for number, (at_ns, message) in enumerate(frames):
+        event = frame_event(msgspec.msgpack.decode(message, type=Frame), at_ns, subject=record.subject)
+        event.id = f"{record.connection}/{number}"
+        events.append(event)
+    return events

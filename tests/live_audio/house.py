@@ -13,6 +13,7 @@ import numpy as np
 from aiohttp import web
 
 from receiver.audio.pcm import Samples
+from receiver.bundle import Part, pack
 from receiver.delivery.pace import Pace
 from receiver.errors import ReceiverError, Unauthorized
 from receiver.events import StreamClosed, StreamOpened
@@ -21,13 +22,14 @@ from receiver.journal.lane import LaneLimits
 from receiver.journal.sqlite import SqliteJournal
 from receiver.live.audio.feeds import Feeds
 from receiver.live.audio.http import audio_routes
-from receiver.record import Kind, Record, pack_frames
-from tests.live_audio.chunks import BOT, Frame, decode
+from receiver.record import Kind, Record
+from tests.live_audio.chunks import BOT, Frame, decode, noise
 from tests.support import until
 
 RATE_HZ = 16_000
 #: of 48 kHz: in 16 bits, more than sockets hold between them
 LONG_S = 250
+_OTHER = msgspec.msgpack.encode(Frame(noise(320, seed=8).tobytes(), first_sample=0))
 
 
 class Bot:
@@ -59,20 +61,30 @@ class Bot:
         await self.speaks(samples, len(samples), **keys)
 
     async def speaks(self, samples: Samples, frame: int = 320, **keys: Any) -> None:
-        """Frames of so many samples that arrive all at once, in one record: no busy machine makes pauses in it."""
+        """Frames of so many samples that arrive all at once, in one record: no busy machine makes pauses in it. Others
+        speak before and after them, in the same record."""
         now_ns = time.time_ns() - self.age_ns
         messages = []
         for start in range(0, len(samples), frame):
             part = samples[start : start + frame]
             told = {"first_sample": self.said, "channels": part.shape[1], **keys}
             self.said += len(part)
-            messages.append((now_ns, msgspec.msgpack.encode(Frame(part.tobytes(), **told))))
-        await self._put("frames", pack_frames(messages), MEDIA)
+            messages.append(msgspec.msgpack.encode(Frame(part.tobytes(), **told)))
+        parts = [
+            Part(name, subject, b"", len(said), [now_ns] * len(said), list(map(len, said)))
+            for name, subject, said in (
+                ("before-1", "before", [_OTHER]),
+                (self.connection, self.subject, messages),
+                ("after-1", "after", [_OTHER]),
+            )
+        ]
+        await self._put("bundle", pack(parts, [_OTHER, *messages, _OTHER]), MEDIA)
 
     async def _put(self, kind: Kind, payload: bytes, lane: str) -> None:
         record = Record(
             vendor="v", endpoint="e", kind=kind, payload=payload, received_ns=time.time_ns() - self.age_ns,
-            channel="audio", connection=self.connection, subject=self.subject,
+            channel="audio", connection="" if kind == "bundle" else self.connection,
+            subject="" if kind == "bundle" else self.subject,
         )  # fmt: skip
         record.events = decode(record).events
         await self.journal.submit(record, lane)

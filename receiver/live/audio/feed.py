@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING, Protocol
 
+from receiver.bundle import single
 from receiver.delivery.decoding import decode_all
 from receiver.delivery.worker import READ_BYTES
 from receiver.events import Event
@@ -66,9 +67,9 @@ class Feed:
             newest = takewhile(lambda kept: kept[0].seq > after, reversed(self._records))
             return [record for record, _ in newest][::-1], self.cursor, False
         found, upto = await self._feeds.journal.read(after, media=True, limit_bytes=READ_BYTES)
-        first = next((record for record in found if record.kind == "frames"), None)
+        first = next((record for record in found if record.kind in ("bundle", "frames")), None)
         lost = first is not None and first.prev > after
-        return [record for record in found if _is_of(record, self.subject)], upto, lost
+        return [one for record in found for one in single(record) if _is_of(one, self.subject)], upto, lost
 
     def add(self, record: Record) -> None:
         """The next record; the oldest go when there is no more room."""

@@ -9,10 +9,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from itertools import chain
 from typing import NamedTuple
 
 import structlog
 
+from receiver.bundle import single
 from receiver.delivery.decoding import give_events
 from receiver.delivery.pace import Pace
 from receiver.delivery.worker import READ_BYTES
@@ -150,7 +152,7 @@ class Feeds:
         media = bool(self._feeds)
         records, upto = await self.journal.read(self.cursor, media=media, limit_bytes=READ_BYTES, reader=NAME)
         news: dict[Feed, list[Record]] = {}
-        for record in records:
+        for record in chain.from_iterable(map(single, records)):
             if record.channel != "audio" or not record.subject:
                 continue
             if record.kind in ("opened", "closed"):
