@@ -12,7 +12,14 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parent.parent
-BASE = ("receiver.data", "receiver.errors", "receiver.events", "receiver.record", "receiver.redaction")
+BASE = (
+    "receiver.bundle",
+    "receiver.data",
+    "receiver.errors",
+    "receiver.events",
+    "receiver.record",
+    "receiver.redaction",
+)
 #: plain counters: it imports nothing of ours, and only msgspec
 BOOKS = "receiver.telemetry.ledger"
 #: what is known of meetings: pure, but for the book, which logs, the tracker, which reads the journal, and the keeper,
