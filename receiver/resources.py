@@ -28,6 +28,7 @@ def lane_limits(settings: Settings) -> dict[str, LaneLimits]:
             max_bytes=lane.max_bytes,
             max_age_s=lane.max_age_s,
             tail_bytes=lane.tail_bytes,
+            pending_bytes=(16 if name == "media" else 8) << 20,
         )
         for name, lane in (("events", journal.events), ("media", journal.media), ("quarantine", journal.quarantine))
     }

@@ -152,7 +152,7 @@ class SinkWorker:
         behind = upto > self._cursor
         if behind:
             self._taken = upto
-            if self._kept_up:
+            if self._kept_up or self._journal.in_memory(upto, media=self.media):
                 await self._deliver(records)
             else:
                 await asyncio.gather(self._deliver(records), self._look_ahead(upto))

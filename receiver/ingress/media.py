@@ -1,8 +1,8 @@
 """Gathers the media frames of all sockets and hands them to the journal in bundles, twice in a hundredth of a second.
 
 One timer for all sockets. Where the journal is still busy with what it got before, they wait once more: what it cannot
-take yet may as well become fewer bundles. The more sockets hold frames, the less each of them holds, so that all
-together have a ceiling.
+take yet may as well become fewer bundles. But no longer than until they are many: only what the journal has can make
+sockets wait for room.
 """
 
 import asyncio
@@ -18,18 +18,14 @@ from receiver.journal.base import MEDIA, Journal
 from receiver.record import Record
 from receiver.telemetry.ledger import Intake as Book
 
-#: about that much is in one bundle
-_BUNDLE_BYTES = 256 << 10
-#: what one socket holds at most, and all of them together
-_MOST_BYTES, _LEAST_MOST_BYTES = 256 << 10, 16 << 10
-_ALL_BYTES = 16 << 20
+#: about that much is in one bundle, and gathered before it is handed over at once
+_BUNDLE_BYTES, _MOST_BYTES = 256 << 10, 512 << 10
 
 
 class HoldsFrames(Protocol):
     """A stream with frames that are not in the journal yet."""
 
     book: Book
-    held_bytes: int
     #: set where they cannot be in it
     failed: asyncio.Event
 
@@ -42,26 +38,30 @@ class HoldsFrames(Protocol):
 
 
 class MediaGather:
-    """``note`` a stream when it gets its first frame; what it holds is in the journal's hands in ``gather_s``, or in
-    twice that where the journal is ``busy`` then."""
+    """``note`` a stream when it gets its first frame, ``add`` each frame. What it holds is in the journal's hands in
+    ``gather_s``, or in twice that where the journal is ``busy`` then."""
 
     def __init__(self, gather_s: float, busy: Callable[[], bool], journal: Journal, shedding: Shedding) -> None:
         self._gather_s = gather_s
         self._busy = busy
         self._journal = journal
         self._shedding = shedding
-        #: a stream that holds so much is to be sealed at once
-        self.most_bytes = _MOST_BYTES
+        self._bytes = 0
         #: in the order of their first frames
         self._dirty: dict[HoldsFrames, None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
     def note(self, stream: HoldsFrames) -> None:
-        """``stream`` holds frames."""
+        """``stream`` is about to hold frames."""
         self._dirty[stream] = None
-        self.most_bytes = max(_LEAST_MOST_BYTES, min(_MOST_BYTES, _ALL_BYTES // len(self._dirty)))
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._gather_s, self._due)
+
+    def add(self, size: int) -> None:
+        """One more frame is held, of so many bytes."""
+        self._bytes += size
+        if self._bytes >= _MOST_BYTES:
+            self.flush()
 
     def seal(self, stream: HoldsFrames) -> None:
         """Hand over what this one holds, before anything else of it."""
@@ -73,22 +73,31 @@ class MediaGather:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        dirty, self._dirty = self._dirty, {}
+        dirty, self._dirty, self._bytes = self._dirty, {}, 0
         alike: dict[tuple[str, str, str], list[HoldsFrames]] = {}
         for stream in dirty:
             alike.setdefault(stream.origin, []).append(stream)
         for streams in alike.values():
-            begin = size = 0
-            for end, stream in enumerate(streams, 1):
-                size += stream.held_bytes
-                if size >= _BUNDLE_BYTES or end == len(streams):
-                    self._put(streams[begin:end])
-                    begin, size = end, 0
+            self._put(streams)
 
     def _put(self, streams: list[HoldsFrames]) -> None:
+        """Hand over what these hold, which have one origin."""
+        begin = size = 0
+        parts: list[Part] = []
         frames: list[bytes] = []
         events: list[Event] = []
-        parts = [stream.give(frames, events) for stream in streams]
+        for end, stream in enumerate(streams, 1):
+            part = stream.give(frames, events)
+            parts.append(part)
+            size += sum(part.lengths)
+            if size >= _BUNDLE_BYTES or end == len(streams):
+                self._put_bundle(streams[begin:end], parts, frames, events)
+                parts, frames, events = [], [], []
+                begin, size = end, 0
+
+    def _put_bundle(
+        self, streams: list[HoldsFrames], parts: list[Part], frames: list[bytes], events: list[Event]
+    ) -> None:
         vendor, endpoint, channel = streams[0].origin
         record = Record(
             vendor=vendor, endpoint=endpoint, kind="bundle", channel=channel, payload=pack(parts, frames),

@@ -102,6 +102,11 @@ class Peer:
             cast(HandsOver, transport.get_protocol()).to_socket = self._arrived
         return self._socket
 
+    def lying_bytes(self) -> int:
+        """What was read and is still to be received."""
+        size: int = self._queue._size
+        return size
+
     def gone(self) -> None:
         """The socket is not read any more."""
         if self._flow is not None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import msgspec
 import structlog
@@ -58,16 +59,17 @@ class Stream:
         self._frames: list[bytes] = []
         self._arrivals_ns: list[int] = []
         self._frame_events: list[Event] = []
-        #: frames that are not in the journal yet
-        self.held_bytes = 0
         self._frames_state = b""
+        #: so much may come without asking whether there is room
+        self._granted_bytes = 0
         #: until the first frame: its opening on its way to the disk, in another lane than the frames
         self._opening: asyncio.Future[None] | None = None
         self._opened = False
         rim.streams.connect(self)
 
-    async def take(self, message: bytes | str) -> None:
-        """Journal one message. Waits while the journal is behind, so that the peer is read no faster."""
+    async def take(self, message: bytes | str, lying_bytes: Callable[[], int] = lambda: 0) -> None:
+        """Journal one message. Waits while the journal is behind, so that the peer is read no faster. ``lying_bytes``:
+        what has come behind it by now, and is offered next."""
         now_ns = time.time_ns()
         self.book.received += 1
         unknown = self._key is None or not self._note.subject
@@ -82,7 +84,7 @@ class Stream:
             await self._take_text(message, now_ns)
             return
         if not self._frames or self._opening is not None:
-            await self._begin_row()
+            await self._begin_row(lambda: len(message) + lying_bytes())
         try:
             decoded = decode_safely(self.session.receive, message, now_ns)
         except Malformed as problem:
@@ -96,7 +98,7 @@ class Stream:
         if self._key is None or not self._note.subject or self._opening is not None or self._shedding.kinds:
             return False
         if not self._frames:
-            if not self._journal.has_room(MEDIA):
+            if self._granted_bytes <= 0 and not self._journal.has_room(MEDIA):
                 return False
             self._frames_state = self.session.snapshot()
         now_ns = time.time_ns()
@@ -152,7 +154,7 @@ class Stream:
         )  # fmt: skip
         frames += self._frames
         events += self._frame_events
-        self._frames, self._arrivals_ns, self._frame_events, self.held_bytes = [], [], [], 0
+        self._frames, self._arrivals_ns, self._frame_events = [], [], []
         return part
 
     # ---- parts
@@ -166,9 +168,8 @@ class Stream:
         self._frames.append(frame)
         self._arrivals_ns.append(now_ns)
         self._frame_events += events
-        self.held_bytes += size
-        if self.held_bytes >= media.most_bytes:
-            self.seal()
+        self._granted_bytes -= size
+        media.add(size)
 
     def _is_shed(self, message: bytes | str) -> bool:
         """Whether the disk has no space for it: then the socket goes, before it leaves a trace in the journal."""
@@ -185,13 +186,14 @@ class Stream:
     def _weight(self, message: bytes | str) -> Weight:
         return "media" if isinstance(message, bytes) else kind_of_channel(self.session.channel)
 
-    async def _begin_row(self) -> None:
+    async def _begin_row(self, frames_bytes: Callable[[], int]) -> None:
         """Wait until a frame may be taken. A row begins with what the session knows before its first one."""
         if self._opening is not None:  # no frame is ever on disk without the opening that it belongs to
             await asyncio.wait((self._opening,))
             self._opening = None
         if not self._frames:  # asked before each row: a socket is ahead of a journal that is behind by one row at most
-            await self._journal.room(MEDIA)
+            await self._journal.room(MEDIA, frames_bytes)
+            self._granted_bytes = frames_bytes()
             self._frames_state = self.session.snapshot()
 
     async def _refuse_frame(self, message: bytes, now_ns: int, problem: Malformed) -> None:

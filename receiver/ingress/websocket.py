@@ -152,7 +152,7 @@ class Sockets:
                 if self._parting is not None:
                     await peer.hang_up(*self._parting)
                 while (message := await peer.receive(stream.take_at_once)) is not None:
-                    await stream.take(message)
+                    await stream.take(message, peer.lying_bytes)
                     for reply in stream.session.replies():
                         await peer.send(reply)
                 watch.cancel()

@@ -32,8 +32,9 @@ class Journal(Protocol):
     def has_room(self, lane: str = EVENTS) -> bool:
         """Whether ``room`` would return at once."""
 
-    async def room(self, lane: str = EVENTS) -> None:
-        """Return when the lane has room for more: what a socket awaits before it reads on."""
+    async def room(self, lane: str = EVENTS, frames_bytes: Callable[[], int] | None = None) -> None:
+        """Return when the lane has room for more, in order of asking: what a socket awaits before it reads on.
+        ``frames_bytes``: what it would hand over now; all of that comes then, before the loop does anything else."""
 
     async def read(
         self, after: int, *, media: bool, limit_bytes: int, reader: str = ""
@@ -41,6 +42,9 @@ class Journal(Protocol):
         """Records behind the number ``after`` in order, from memory or disk, and the number up to which that is all.
         ``media``: with those of the media lane. A reader's next ``after`` is the second value. For a ``reader`` with a
         name what comes next is kept in memory, as far as there is room."""
+
+    def in_memory(self, after: int, *, media: bool) -> bool:
+        """Whether ``read`` behind this number asks no disk."""
 
     async def reread(self, after: int, upto: int, *, media: bool, limit_bytes: int) -> tuple[Sequence[Record], int]:
         """Like ``read``, as far as ``upto``, and from disk: the records come without events, with their raw bytes."""

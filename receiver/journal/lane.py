@@ -26,7 +26,7 @@ from receiver.journal.room import Room
 from receiver.journal.segment import LARGE_PAGES, SMALL_PAGES, SUFFIX, Segment, is_damage, is_full
 from receiver.journal.spare import Spare
 from receiver.journal.syncer import Syncer
-from receiver.journal.tail import Tail, memory_bytes
+from receiver.journal.tail import FRAMES_FACTOR, Tail, memory_bytes
 from receiver.record import Record
 
 log = structlog.get_logger()
@@ -118,9 +118,9 @@ class Lane(TrimmedShelf):
         """Whether ``room`` would return at once."""
         return self._memory.free
 
-    async def room(self) -> None:
+    async def room(self, frames_bytes: Callable[[], int] | None = None) -> None:
         """Return when what waits for the writer takes less memory than ``pending_bytes``, in order of asking."""
-        await self._memory.wait()
+        await self._memory.wait(None if frames_bytes is None else lambda: frames_bytes() * FRAMES_FACTOR)
 
     def probe(self) -> None:
         """Have a lane that fails try the disk by itself: who is told to come back later need not come."""

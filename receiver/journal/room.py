@@ -3,11 +3,14 @@
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Callable
 
-#: the memory that somebody who waited for room is taken to fill, before anything is known of it; how fast larger rows
-#: are forgotten; and how long who was let in has to bring something
+#: the memory that somebody who waited for room is taken to fill where he does not say it, before anything is known; how
+#: fast larger rows are forgotten
 _SHARE_BYTES, _KEEP = 256 << 10, 0.98
-_AGAIN_S = 0.02
+#: that much comes in during one turn of the loop: sinks get theirs in turns as well, and what one of them does not get
+#: in time it has to read from disk
+_TURN_BYTES = 8 << 20
 
 
 class Room:
@@ -19,56 +22,60 @@ class Room:
         self._most_bytes = most_bytes
         #: about the largest of the last rows: what the next one may be
         self._share_bytes = float(_SHARE_BYTES)
-        #: how many were let in and have brought nothing yet
-        self._awaited = 0
-        #: in order of arrival
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._again: asyncio.TimerHandle | None = None
+        #: what those who were let in may bring, until they have had their turn
+        self._promised_bytes = 0.0
+        #: in order of arrival, with how to know what each of them will bring
+        self._waiting: deque[tuple[asyncio.Future[None], Callable[[], int] | None]] = deque()
+        #: what came in during this turn of the loop, and whether it is looked at again behind it
+        self._turn_bytes = 0
+        self._looks_again = False
         self._loop = asyncio.get_running_loop()
 
     @property
     def free(self) -> bool:
-        """Whether nobody has to wait."""
-        return self.bytes <= self._most_bytes and not self._waiting
+        """Whether there is any that is not promised to somebody."""
+        promised = self._promised_bytes
+        return self.bytes + promised <= self._most_bytes and self._turn_bytes + promised <= _TURN_BYTES
 
     def put(self, size_bytes: int) -> None:
         """Something comes in."""
         self.bytes += size_bytes
+        self._turn_bytes += size_bytes
+        self._look_again_soon()
         self._share_bytes = max(size_bytes, self._share_bytes * _KEEP)
-        if self._awaited:
-            self._awaited -= 1
 
-    async def wait(self) -> None:
-        """Return when less than ``most_bytes`` are in there, in order of asking."""
-        if not self.free:
+    async def wait(self, wanted_bytes: Callable[[], int] | None = None) -> None:
+        """Return when less than ``most_bytes`` are in there, in order of asking. ``wanted_bytes``: what would come now,
+        where that is known; it has to come in the turn of the loop in which this returns."""
+        if self._waiting or not self.free:
             waiter: asyncio.Future[None] = self._loop.create_future()
-            self._waiting.append(waiter)
+            self._waiting.append((waiter, wanted_bytes))
             try:
                 await waiter
             except asyncio.CancelledError:
                 with contextlib.suppress(ValueError):  # the oldest mostly: at the front
-                    self._waiting.remove(waiter)
+                    self._waiting.remove((waiter, wanted_bytes))
                 raise
 
     def admit(self) -> None:
-        """There may be more room now. Wake as many as there is room for: all at once would be beyond it by as many
-        rows as they are. Those that turn out to have nothing to write hold nobody up for longer than a moment."""
-        if not self._waiting:
-            return
-        left = self._most_bytes - self.bytes - self._awaited * self._share_bytes
-        room = int(left / self._share_bytes) if left >= 0 else 0
-        if left >= 0 and not self._awaited:
-            room = max(1, room)
-        while self._waiting and room > 0:
-            waiter = self._waiting.popleft()
+        """There may be more room now. Wake as many as fill it: all at once would be beyond it by as much as they bring.
+        What they have not brought when they have had their turn is for those behind them."""
+        while self._waiting and self.free:
+            waiter, wanted_bytes = self._waiting.popleft()
             if not waiter.done():
                 waiter.set_result(None)
-                self._awaited += 1
-                room -= 1
-        if self._waiting and self._again is None:
-            self._again = self._loop.call_later(_AGAIN_S, self._look_again)
+                self._promised_bytes += self._share_bytes if wanted_bytes is None else wanted_bytes()
+        if self._promised_bytes:
+            self._look_again_soon()
+
+    def _look_again_soon(self) -> None:
+        """When those who have just been let in have had their turn."""
+        if not self._looks_again:
+            self._looks_again = True
+            self._loop.call_soon(self._loop.call_soon, self._look_again)
 
     def _look_again(self) -> None:
-        self._again = None
-        self._awaited = 0
+        self._looks_again = False
+        self._promised_bytes = 0.0
+        self._turn_bytes = 0
         self.admit()

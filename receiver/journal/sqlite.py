@@ -85,8 +85,8 @@ class SqliteJournal:
     def has_room(self, lane: str = EVENTS) -> bool:
         return self.lanes[lane].has_room
 
-    async def room(self, lane: str = EVENTS) -> None:
-        await self.lanes[lane].room()
+    async def room(self, lane: str = EVENTS, frames_bytes: Callable[[], int] | None = None) -> None:
+        await self.lanes[lane].room(frames_bytes)
 
     async def read(
         self, after: int, *, media: bool, limit_bytes: int, reader: str = ""
@@ -96,6 +96,9 @@ class SqliteJournal:
             return (), after
         lanes = [self.lanes[name] for name in wanted(media=media)]
         return merged([await self._read_lane(lane, after, upto, limit_bytes, reader) for lane in lanes])
+
+    def in_memory(self, after: int, *, media: bool) -> bool:
+        return all(after >= self.lanes[name].tail.floor for name in wanted(media=media))
 
     async def reread(self, after: int, upto: int, *, media: bool, limit_bytes: int) -> tuple[Sequence[Record], int]:
         upto = min(upto, self.visible(media=media))

@@ -9,8 +9,10 @@ from receiver.record import Record
 #: event adds to that.
 _TEXT_FACTOR, _FRAMES_FACTOR, _EVENT_BYTES = 6.0, 3.5, 1500
 #: A reader's limit is in bytes of payload, which take about four times as much here. And what is here costs no reading:
-#: it is given four times as much of it, since one that got behind on a busy loop has to gain on what comes.
-_MEMORY_FACTOR = 16
+#: it is given sixteen times as much of it, since one that got behind on a busy loop has to gain on what comes.
+_MEMORY_FACTOR = 64
+#: what frames take at most of which only the bytes are known: those of a fiftieth of a second at 16 kHz
+FRAMES_FACTOR = 6
 _NEVER = 1 << 63
 _GONE = Record(vendor="", endpoint="", kind="body", payload=b"", received_ns=0)
 

@@ -443,6 +443,41 @@ async def test_a_fault_of_the_journal_does_not_end_the_worker(tmp_path: Path) ->
     assert sink.ids == ["a"] and here.books["s"].retries == 3
 
 
+@pytest.mark.parametrize("tail_bytes", [8 << 20, 0])
+async def test_only_what_is_on_disk_is_read_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tail_bytes: int
+) -> None:
+    """Of what is in memory nothing has to be waited for: it is read once."""
+    monkeypatch.setattr("receiver.delivery.worker.READ_BYTES", 1)
+    monkeypatch.setattr("receiver.delivery.worker._MOST_READ_BYTES", 1)
+    reads = list[int]()
+
+    class Counting:
+        """A journal that notes behind what it is read."""
+
+        def __init__(self, journal: SqliteJournal) -> None:
+            self._journal = journal
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._journal, name)
+
+        async def read(self, after: int, **options: Any) -> Any:
+            reads.append(after)
+            return await self._journal.read(after, **options)
+
+    sink = FakeSink()
+    async with house(tmp_path, tail_bytes=tail_bytes) as here, asyncio.TaskGroup() as group:
+        for number in range(20):
+            await here.put(str(number))
+        real, here.journal = here.journal, Counting(here.journal)  # type: ignore[assignment]
+        here.work(group, "s", sink)
+        await here.drained()
+        here.journal = real
+    assert len(sink.ids) == 20
+    twice = len(reads) - len(set(reads))
+    assert (twice > 10) == (tail_bytes == 0), reads
+
+
 async def test_what_no_decoder_takes_any_more_is_told_and_passed(tmp_path: Path) -> None:
     """A fault in a newer decoder costs its record, not the sink: it is counted by itself and stays in the journal."""
 

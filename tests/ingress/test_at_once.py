@@ -110,7 +110,7 @@ async def test_a_stream_that_is_open_takes_a_frame_at_once(tmp_path: Path) -> No
         one = sound()
         assert stream.take_at_once(one)
         assert (book.received, stream.messages) == (3, 3)
-        assert stream._frames == [one] and stream.held_bytes == len(one)
+        assert stream._frames == [one]
         await until(lambda: book.journalled == 3)
         assert book.balanced
     assert len(of_type(tmp_path, "audio.chunk")) == 3
@@ -211,6 +211,44 @@ async def test_what_lay_there_while_there_was_no_room_is_taken_when_there_is(tmp
             memory.admit()
         await until(lambda: book_of(server).journalled == 202)
     assert [samples_of(one)[:1] for one in of_type(tmp_path, "audio.chunk")[2:]] == [one[:1] for one in pcm]
+
+
+async def test_who_waited_for_room_takes_all_that_lay_there(tmp_path: Path) -> None:
+    """In one turn, also where that fills the room again: else each wait would be for a frame."""
+    async with running(tmp_path) as server, dialled(server, AUDIO) as socket:
+        stream, one = await opened(server, socket), sound()
+        memory, flush = server.journal.lanes[MEDIA]._memory, server.engine.rim.media.flush
+        memory.bytes += 1 << 30
+        lies = 0
+        taking = asyncio.create_task(stream.take(one, lambda: lies))
+        await asyncio.sleep(0)
+        lies = 2 * len(one)
+        memory.bytes -= 1 << 30
+        memory.admit()
+        await taking
+        memory.bytes += 1 << 30
+        for takes in (True, True, False):
+            flush()
+            assert stream.take_at_once(one) == takes
+        memory.bytes -= 1 << 30
+        await until(lambda: book_of(server).journalled == 5)
+
+
+async def test_a_peer_tells_what_lies_there(tmp_path: Path) -> None:
+    """Of frames that came while nobody waited for them."""
+    async with running(tmp_path) as server, dialled(server, AUDIO) as socket:
+        await opened(server, socket)
+        (peer,) = server.sockets._peers.values()
+        memory = server.journal.lanes[MEDIA]._memory
+        memory.bytes += 1 << 30
+        for _ in range(4):
+            await socket.send(sound())
+        await until(lambda: peer.lying_bytes() >= 3 * len(sound()))
+        assert peer.lying_bytes() < 4 * len(sound())
+        memory.bytes -= 1 << 30
+        memory.admit()
+        await until(lambda: book_of(server).journalled == 6)
+        assert peer.lying_bytes() == 0
 
 
 async def _send_all(socket: Any, pcm: list[bytes]) -> None:

@@ -292,7 +292,7 @@ async def test_a_far_end_is_not_blamed_while_the_journal_is_behind(
         lane, released = server.journal.lanes["events"], asyncio.Event()
         room = lane.room
 
-        async def full() -> None:
+        async def full(_frames_bytes: object) -> None:
             await released.wait()
             await room()
 
@@ -324,7 +324,8 @@ async def test_the_time_for_a_result_begins_when_this_side_reads_again(
             lane, released = server.journal.lanes["events"], asyncio.Event()
             agent.answers_pings = False
             with monkeypatch.context() as patch:
-                patch.setattr(lane, "room", released.wait)  # from the first message on, and so before the first ping
+                # from the first message on, and so before the first ping
+                patch.setattr(lane, "room", lambda _frames_bytes: released.wait())
                 agent.open.set()
                 await attached(agent)
                 await until(lambda: agent.asked("connection.ping") == 1, "asked while held up")

@@ -23,17 +23,17 @@ class Holder:
     """A stream that says how often it was asked for what it holds."""
 
     def __init__(self, name: str = "c", origin: tuple[str, str, str] = ("v", "e", "audio"), size: int = 4) -> None:
-        self.name, self.origin, self.held_bytes = name, origin, size
+        self.name, self.origin, self.frame = name, origin, FRAME * (size // 4)
         self.book = Intake()
         self.failed = asyncio.Event()
         self.given = 0
 
     def give(self, frames: list[bytes], events: list[Event]) -> Part:
         self.given += 1
-        frames.append(FRAME)
+        frames.append(self.frame)
         one = f"{self.name}/{self.given}"
         events.append(Event(id=one, source="/v/e", type="audio.chunk", time_ns=1, received_ns=1, data=DATA))
-        return Part(self.name, f"of {self.name}", b"", 1, [self.given], [len(FRAME)])
+        return Part(self.name, f"of {self.name}", b"", 1, [self.given], [len(self.frame)])
 
 
 class Journal:
@@ -140,15 +140,19 @@ async def test_who_is_sealed_is_not_asked_again() -> None:
     assert one.given == 1
 
 
-async def test_the_more_hold_frames_the_less_each_of_them_holds() -> None:
-    """So that all together have a ceiling."""
-    gather, _ = gathering(3600.0)
-    gather.note(Holder())
-    alone = gather.most_bytes
-    for _number in range(999):
-        gather.note(Holder())
-    assert gather.most_bytes < alone
-    assert gather.most_bytes * 1000 <= 16 << 20
+async def test_much_is_handed_over_at_once() -> None:
+    """What is gathered makes nobody wait for room before it is in the journal: so there is a ceiling."""
+    gather, journal = gathering(3600.0)
+    for number in range(5):
+        gather.note(Holder(str(number)))
+        gather.add(100_000)
+        assert not journal.records
+    gather.note(Holder("6"))
+    gather.add(100_000)
+    assert len(journal.records) == 1
+    gather.note(Holder("7"))
+    gather.add(500_000)
+    assert len(journal.records) == 1
     gather.flush()
 
 

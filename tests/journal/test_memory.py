@@ -84,7 +84,7 @@ def test_rows_beyond_the_limit_are_gone() -> None:
 def kept(behind: Callable[[int], int | None], reader: str = "a") -> list[int]:
     """How many of 400 callbacks lie in a tail that has room for 80, after each; read so far behind the newest."""
     tail, found = Tail(80 * memory_bytes(callback(1)), 0), []
-    for number in range(1, 401):
+    for number in range(1, 1601):
         one = callback(number)
         tail.append(one, memory_bytes(one))
         if (back := behind(number)) is not None:
@@ -125,10 +125,10 @@ def test_keys_of_deliveries_take_fifty_bytes() -> None:
 def test_a_reader_far_behind_in_memory_gets_far_more_than_it_would_read_from_disk() -> None:
     """Else it never gains on a thousand sockets: it comes to its turn once in many turns of a loop that is busy."""
     limit, tail = 10 * len(callback(1).payload), Tail(1 << 30, 0)
-    for number in range(1, 401):
+    for number in range(1, 1601):
         one = callback(number)
         tail.append(one, memory_bytes(one))
-    found, upto = tail.read(0, 400, limit, "a")
+    found, upto = tail.read(0, 1600, limit, "a")
     memory = sum(memory_bytes(record) for record in found[:-1])
-    assert 12 * limit <= memory < 16 * limit
-    assert upto == found[-1].seq == len(found) < 400
+    assert 50 * limit <= memory < 64 * limit
+    assert upto == found[-1].seq == len(found) < 1600
