@@ -30,7 +30,7 @@ class Journal(Protocol):
         """The same with a future, which raises ``JournalUnavailable``. Do not cancel it: shield it."""
 
     def has_room(self, lane: str = EVENTS) -> bool:
-        """Whether ``room`` would return at once."""
+        """Whether there is room that nobody who awaits ``room`` was promised."""
 
     async def room(self, lane: str = EVENTS, frames_bytes: Callable[[], int] | None = None) -> None:
         """Return when the lane has room for more, in order of asking: what a socket awaits before it reads on.

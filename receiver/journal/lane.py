@@ -115,7 +115,7 @@ class Lane(TrimmedShelf):
 
     @property
     def has_room(self) -> bool:
-        """Whether ``room`` would return at once."""
+        """Whether there is room that nobody who awaits ``room`` was promised."""
         return self._memory.free
 
     async def room(self, frames_bytes: Callable[[], int] | None = None) -> None:

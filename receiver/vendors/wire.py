@@ -46,6 +46,8 @@ def _read(payload: bytes) -> Any:
     except msgspec.ValidationError as error:
         raise Malformed(*_reason_and_path(error)) from None
     except msgspec.DecodeError as error:
+        if "UTF-8" in str(error):  # msgspec 0.23, which does not say where
+            raise _not_utf8(payload) from None
         byte = _BYTE.search(str(error))
         where = f"byte {byte.group(1) if byte else len(payload)}"
         raise Malformed(_BYTE.sub("", str(error)), where) from None
