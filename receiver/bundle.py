@@ -83,19 +83,24 @@ def single(record: Record) -> list[Record]:
 
 
 def _of_part(record: Record, part: Part, seq: int) -> Record:
-    return Record(
-        vendor=record.vendor, endpoint=record.endpoint, kind="frames", channel=record.channel, payload=b"",
-        connection=part.connection, subject=part.subject, state=part.state, seq=seq, count=part.count,
-        received_ns=part.arrivals_ns[0] if part.arrivals_ns else record.received_ns,
-    )  # fmt: skip
+    received_ns = part.arrivals_ns[0] if part.arrivals_ns else record.received_ns
+    one = _frames(record, part.connection, part.subject, received_ns, seq, part.count)
+    one.state = part.state
+    return one
 
 
 def _of_events(record: Record, events: list[Event]) -> Record:
     first = events[0]
+    one = _frames(record, _connection(first), first.subject, first.received_ns, first.sequence, len(events))
+    one.events = events
+    return one
+
+
+def _frames(record: Record, connection: str, subject: str, received_ns: int, seq: int, count: int) -> Record:
+    """What one connection has in ``record``, as a record of its own."""
     return Record(
         vendor=record.vendor, endpoint=record.endpoint, kind="frames", channel=record.channel, payload=b"",
-        connection=_connection(first), subject=first.subject, received_ns=first.received_ns,
-        seq=first.sequence, count=len(events), events=events,
+        connection=connection, subject=subject, received_ns=received_ns, seq=seq, count=count,
     )  # fmt: skip
 
 

@@ -59,6 +59,11 @@ class Record(msgspec.Struct, kw_only=True):
         """The last sequence number that this record takes."""
         return self.seq + self.count - 1
 
+    def lighten(self) -> None:
+        """Let go of frames whose events are there: those hold the messages, and once in memory is enough."""
+        if self.kind in ("bundle", "frames") and self.events is not None:
+            self.payload = b""
+
 
 class Decoded(msgspec.Struct):
     """What one delivery or message means.

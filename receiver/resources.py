@@ -16,6 +16,9 @@ from receiver.settings import Settings
 #: between two times that free memory is handed back; each takes some milliseconds of a thread
 _GIVE_BACK_S = 10.0
 _LET_GO_S, _TRY_S = 1.0, 0.01
+#: what may wait for a lane's writer, in memory. Of media, so much that a pause of the disk does not hold up hundreds of
+#: sockets at once, and no more than a sink behind them gets through before it has to read from disk
+_PENDING_BYTES = {"events": 8 << 20, "media": 16 << 20, "quarantine": 8 << 20}
 
 
 def lane_limits(settings: Settings) -> dict[str, LaneLimits]:
@@ -28,7 +31,7 @@ def lane_limits(settings: Settings) -> dict[str, LaneLimits]:
             max_bytes=lane.max_bytes,
             max_age_s=lane.max_age_s,
             tail_bytes=lane.tail_bytes,
-            pending_bytes=(16 if name == "media" else 8) << 20,
+            pending_bytes=_PENDING_BYTES[name],
         )
         for name, lane in (("events", journal.events), ("media", journal.media), ("quarantine", journal.quarantine))
     }

@@ -23,8 +23,7 @@ def give_events(record: Record, decode: Callable[[Record], Decoded], reader: str
     """Have ``record`` decoded for all who read it, unless another of them was faster."""
     if record.events is None:
         record.events = decode_again(record, decode, reader)
-        if record.kind in ("bundle", "frames") and record.events is not None:
-            record.payload = b""  # the events hold the messages: once in memory is enough
+        record.lighten()
 
 
 def decode_again(record: Record, decode: Callable[[Record], Decoded], reader: str) -> list[Event] | None:

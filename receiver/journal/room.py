@@ -26,7 +26,7 @@ class Room:
         self._promised_bytes = 0.0
         #: in order of arrival, with how to know what each of them will bring
         self._waiting: deque[tuple[asyncio.Future[None], Callable[[], int] | None]] = deque()
-        #: what came in during this turn of the loop, and whether it is looked at again behind it
+        #: what came in during this turn of the loop, and a little from before; whether it is looked at again behind it
         self._turn_bytes = 0
         self._looks_again = False
         self._loop = asyncio.get_running_loop()
@@ -41,7 +41,8 @@ class Room:
         """Something comes in."""
         self.bytes += size_bytes
         self._turn_bytes += size_bytes
-        self._look_again_soon()
+        if self._turn_bytes > _TURN_BYTES // 2:  # not for each that brings little: it keeps the loop from its rest
+            self._look_again_soon()
         self._share_bytes = max(size_bytes, self._share_bytes * _KEEP)
 
     async def wait(self, wanted_bytes: Callable[[], int] | None = None) -> None:

@@ -45,8 +45,7 @@ class Tail:
     def append(self, record: Record, size: int) -> None:
         """Add the next record of ``size`` (``memory_bytes``); the oldest go when the limit is passed, or when nobody
         needs them."""
-        if record.kind in ("bundle", "frames") and record.events is not None:
-            record.payload = b""  # the events hold the messages: once in memory is enough
+        record.lighten()
         self._records.append(record)
         self._sizes.append(size)
         self._bytes += size
