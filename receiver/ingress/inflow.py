@@ -40,9 +40,11 @@ class Flow:
         self._transport = transport
         self._is_held_up = is_held_up
 
-    def arrived(self, size: int) -> None:
-        """Bytes were read."""
+    def arrived(self, size: int, *, complete: bool = False) -> None:
+        """Bytes were read. ``complete``: a message is there, and more is wanted only once that is taken."""
         self.bytes += size
+        if complete:
+            self._waiting = False
         if self.bytes <= _FREE_BYTES or (self._waiting and self.bytes <= self.share_bytes):
             return
         # where nobody takes what has come, it is enough for now

@@ -4,54 +4,40 @@ aiohttp answers pings and closings by itself, and then throws away what it has n
 or when this side closes. So both are done here: reading goes on until the peer has answered, and a peer that cannot be
 answered any more is still read to the end of what it sent.
 
-While ``receive`` waits, frames are offered as they are read: to wake a task for each costs more than to take it.
+Runs of binary frames do not go through aiohttp: while ``receive`` waits they are taken as they are read, for to wake a
+task for each costs more than to take it; else they lie here as they came.
 """
 
 import asyncio
 import struct
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from aiohttp import WebSocketError, WSCloseCode, WSMessage, WSMsgType, web, web_ws
-from aiohttp._websocket.reader import WebSocketDataQueue
+from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
 
 from receiver.ingress.heartbeat import Heartbeat
 from receiver.ingress.inflow import Flow, Inflow
+from receiver.ingress.runs import BINARY, Others, may_become_one, take_run
 
 _NO_STATUS = 1005
 _CONTROL_HEAD_BYTES = 6
 #: codes below 3000 that a peer may tell (RFC 6455, 7.4.1); aiohttp also lets 1006 and 5000 to 65535 through
 _TOLD = frozenset(WSCloseCode) - {WSCloseCode.ABNORMAL_CLOSURE}
-#: is offered a frame; whether it was taken. What was not is received
-Offered = Callable[[bytes], bool]
 
 
-_feed = WebSocketDataQueue.feed_data
+class Taker(Protocol):
+    """Takes frames as they are read."""
+
+    def is_ready(self) -> bool:
+        """Whether it takes frames now."""
+
+    def take_at_once(self, frames: list[bytes]) -> int:
+        """Take them, as far as nothing speaks against one; how many were taken."""
 
 
-class _Queue(WebSocketDataQueue):
-    """aiohttp's; frames are offered first, while that is set and nothing lies before them."""
-
-    offered: Offered | None = None
-    #: whether one was taken since this was last looked at
-    taken = False
-    #: what taking one has met: the reader that calls this has no place for it
-    fault: Exception | None = None
-
-    def feed_data(self, data: Any, size: int) -> None:
-        offered = self.offered
-        if offered is not None and data[0] is WSMsgType.BINARY and not self._buffer:
-            try:
-                if offered(data[1]):
-                    self.taken = True
-                    return
-            except Exception as fault:
-                self.fault, self.offered = fault, None
-        _feed(self, data, size)
-
-
-#: aiohttp reads ahead of a socket that is not read from by twice as much, and has no setting for it nor for its queue
-vars(web_ws).update(DEFAULT_CHUNK_SIZE=64 << 10, WebSocketDataQueue=_Queue)
+#: aiohttp reads ahead of a socket that is not read from by twice as much, and has no setting for it
+vars(web_ws).update(DEFAULT_CHUNK_SIZE=64 << 10)
 
 
 class HandsOver(Protocol):
@@ -77,9 +63,18 @@ class Peer:
         )
         self._heartbeat_s = heartbeat_s
         self._heartbeat: Heartbeat | None = None
-        #: from ``accept`` on
-        self._queue: _Queue
-        self._read: Callable[[bytes], None]
+        self._most_bytes = max_message_bytes
+        #: from ``accept`` on: aiohttp's, for what is in no run of frames
+        self._queue: WebSocketDataQueue
+        self._reader: WebSocketReader
+        self._others = Others()
+        #: what has come, and from where on that is still to be looked at, or to become a whole frame
+        self._held, self._held_at = b"", 0
+        #: while ``receive`` waits
+        self._taker: Taker | None = None
+        #: whether frames were taken at once since this was last looked at, and what doing so has met
+        self._taken = False
+        self._fault: Exception | None = None
         self._close_wait_s = close_wait_s
         self._transport: asyncio.Transport | None = None
         self._said: int | None = None
@@ -87,25 +82,33 @@ class Peer:
 
     async def accept(self, request: web.BaseRequest) -> web.WebSocketResponse:
         """Complete the handshake. Raises ``web.HTTPBadRequest`` where it is none; returns what the handler returns."""
+        transport, inner = request.transport, request.protocol
+        door = cast(HandsOver, transport.get_protocol()) if transport is not None else None
+        if door is not None:
+            self._held, inner._message_tail = inner._message_tail, b""
+            door.to_socket = self._came_early
         try:
             await self._socket.prepare(request)
-        except ValueError as problem:
-            raise web.HTTPBadRequest(text="Sec-WebSocket-Key is not base64") from problem
-        self._queue = cast("_Queue", self._socket._reader)
-        self._transport = transport = request.transport
-        if transport is not None:
-            inner = request.protocol
+        except BaseException as problem:
+            if door is not None:
+                door.to_socket, inner._message_tail = None, self._held
+            if isinstance(problem, ValueError):
+                raise web.HTTPBadRequest(text="Sec-WebSocket-Key is not base64") from problem
+            raise
+        self._queue = cast("WebSocketDataQueue", self._socket._reader)
+        self._reader = cast("WebSocketReader", inner._payload_parser)
+        self._transport = transport
+        if transport is not None and door is not None:
             self._flow = Flow(self._inflow, transport, lambda: bool(getattr(inner, "_reading_paused", False)))
             if self._heartbeat_s:
                 self._heartbeat = Heartbeat(transport, self._heartbeat_s, self._waits_for_peer)
-            self._read = inner.data_received
-            cast(HandsOver, transport.get_protocol()).to_socket = self._arrived
+            door.to_socket = self._arrived
         return self._socket
 
     def lying_bytes(self) -> int:
         """What was read and is still to be received."""
         size: int = self._queue._size
-        return size
+        return size + len(self._held) - self._held_at
 
     def gone(self) -> None:
         """The socket is not read any more."""
@@ -114,13 +117,11 @@ class Peer:
         if self._heartbeat is not None:
             self._heartbeat.stop()
 
-    async def receive(self, offered: Offered) -> bytes | str | None:
-        """The next message that ``offered`` does not take; ``None`` when there will be no more."""
+    async def receive(self, taker: Taker) -> bytes | str | None:
+        """The next message that ``taker`` does not take at once; ``None`` when there will be no more."""
         flow = self._flow
         while True:
-            if flow is not None:
-                flow.wait()
-            message = await self._next(self._queue, offered)
+            message = await self._next(taker)
             kind = message.type
             if kind is WSMsgType.BINARY or kind is WSMsgType.TEXT:
                 if flow is not None:
@@ -136,22 +137,26 @@ class Peer:
                 await self._end(message)
                 return None
 
-    async def _next(self, queue: _Queue, offered: Offered) -> WSMessage:
-        lying = queue._buffer
+    async def _next(self, taker: Taker) -> WSMessage:
+        lying = self._queue._buffer
         while lying and lying[0][0].type is WSMsgType.BINARY:  # came while nobody waited
-            frame = cast("WSMessage", await queue.read())
-            if not offered(frame.data):
+            frame = cast("WSMessage", await self._queue.read())
+            if not taker.is_ready() or not taker.take_at_once([frame.data]):
                 return frame
-            queue.taken = True
-        if queue.taken:
-            self._note_taken()
-        queue.offered = offered
+            self._taken = True
+        self._taker = taker
         try:
+            if self._held:
+                self._go_through(self._held, self._held_at)
+            if self._taken:
+                self._note_taken()
+            if self._flow is not None and not lying:  # else there is enough for now
+                self._flow.wait()
             message = await self._socket.receive()
         finally:
-            queue.offered = None
-        if queue.fault is not None:
-            raise queue.fault
+            self._taker = None
+        if self._fault is not None:
+            raise self._fault
         return message
 
     async def send(self, text: bytes | str) -> bool:
@@ -171,24 +176,67 @@ class Peer:
         self._cut_off = asyncio.get_running_loop().call_later(wait_s or self._close_wait_s, self._transport.abort)
         await _try(self._socket.send_frame(struct.pack("!H", code) + reason.encode(), WSMsgType.CLOSE))
 
+    def _came_early(self, data: bytes) -> None:
+        self._held += data
+
     def _arrived(self, data: bytes) -> None:
-        self._read(data)
+        self._go_through(self._held[self._held_at :] + data if self._held else data, 0)
         if self._heartbeat is not None:
             self._heartbeat.arrived()
-        if self._queue.taken:
+        if self._taken:
             self._note_taken()
         elif self._flow is not None:
-            self._flow.arrived(len(data))
+            self._flow.arrived(len(data), complete=bool(self._queue._buffer))
+
+    def _go_through(self, data: bytes, at: int) -> None:
+        """Have the frames taken that ``data`` has from ``at`` on, as far as somebody takes them; hold the rest."""
+        size, others = len(data), self._others
+        while at < size:
+            if data[at] != BINARY or others.owed or others.begun:
+                begin, at = at, others.passed(data, at)
+            elif self._taker is None or self._queue._buffer:
+                break
+            else:
+                begin, at = at, self._take(self._taker, data, at)
+                if at > begin:
+                    continue
+                if may_become_one(data, at, self._most_bytes):
+                    break
+                at = others.passed(data, at)
+            if at == begin:
+                break
+            self._reader.feed_data(data[begin:at])
+        # a copy for each frame would be dear, and what has been looked at is not to lie here for long
+        self._held, self._held_at = (data[at:], 0) if at >= size - at else (data, at)
+
+    def _take(self, taker: Taker, data: bytes, at: int) -> int:
+        """Have the run of frames at ``at`` taken; one that is not is to be received. Where the rest begins."""
+        taken = 0
+        if taker.is_ready():
+            frames, end = take_run(data, at, self._most_bytes)
+            if frames:
+                try:
+                    taken = taker.take_at_once(frames)
+                except Exception as fault:  # is raised where the next message is received
+                    self._fault = fault
+                self._taken = self._taken or taken > 0
+            if taken == len(frames):
+                return end
+            _, at = take_run(data, at, self._most_bytes, taken)
+        refused, at = take_run(data, at, self._most_bytes, 1)
+        for frame in refused:
+            self._queue.feed_data(WSMessage(WSMsgType.BINARY, frame, ""), len(frame))
+        return at
 
     def _note_taken(self) -> None:
-        self._queue.taken = False
+        self._taken = False
         if self._flow is not None:
             self._flow.taken_at_once()
 
     def _waits_for_peer(self) -> bool:
         if self._flow is None or self._said is not None:
             return False
-        return self._queue.offered is not None and not self._flow.paused
+        return self._taker is not None and not self._flow.paused
 
     async def _end(self, message: WSMessage) -> None:
         if self._cut_off is not None:

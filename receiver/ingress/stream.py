@@ -38,7 +38,7 @@ class Rim(msgspec.Struct, frozen=True):
 
 class Stream:
     """``take`` each message in turn, ``finish`` once. ``failed`` is set when the journal could not take something.
-    A frame may be offered to ``take_at_once`` before.
+    Frames may be offered to ``take_at_once`` before.
 
     It is opened in the journal with the message that tells its channel and, where the URL named none, its bot. Text
     messages are records of their own, frames are gathered into bundles; all of them keep their order.
@@ -90,26 +90,33 @@ class Stream:
         except Malformed as problem:
             await self._refuse_frame(message, now_ns, problem)
             return
-        self._keep(message, now_ns, decoded.events)
+        self._frame_events += decoded.events
+        self._keep([message], now_ns)
 
-    def take_at_once(self, frame: bytes) -> bool:
-        """Journal a frame of a stream that is open in the journal, where nothing has to be waited for and nothing
-        speaks against it. False: nothing was done, it is for ``take``."""
+    def is_ready(self) -> bool:
+        """Whether frames can be taken at once: the stream is open in the journal, which has room for them."""
         if self._key is None or not self._note.subject or self._opening is not None or self._shedding.kinds:
             return False
+        return bool(self._frames) or self._granted_bytes > 0 or self._journal.has_room(MEDIA)
+
+    def take_at_once(self, frames: list[bytes]) -> int:
+        """Journal frames that came together, where it ``is_ready``, as far as nothing speaks against one. Of those
+        behind that many nothing was done: the first of them is for ``take``."""
+        session, now_ns = self.session, time.time_ns()
         if not self._frames:
-            if self._granted_bytes <= 0 and not self._journal.has_room(MEDIA):
-                return False
-            self._frames_state = self.session.snapshot()
-        now_ns = time.time_ns()
+            self._frames_state = session.snapshot()
+        held, taken = self._frame_events, 0
         try:
-            decoded = self.session.receive(frame, now_ns)
+            for frame in frames:
+                held += session.receive(frame, now_ns).events
+                taken += 1
         except Exception:  # whatever it is: it happens again to `take`, which has an answer to it
-            return False
-        self.messages += 1
-        self.book.received += 1
-        self._keep(frame, now_ns, decoded.events)
-        return True
+            frames = frames[:taken]
+        if taken:
+            self.messages += taken
+            self.book.received += taken
+            self._keep(frames, now_ns)
+        return taken
 
     async def finish(self, code: int, *, clean: bool) -> None:
         """The socket is gone: journal what is held, then the closing with all that a continuation needs to know."""
@@ -159,15 +166,15 @@ class Stream:
 
     # ---- parts
 
-    def _keep(self, frame: bytes, now_ns: int, events: list[Event]) -> None:
-        size, media = len(frame), self._rim.media
+    def _keep(self, frames: list[bytes], now_ns: int) -> None:
+        """Gather frames whose events are held."""
+        size, media = sum(map(len, frames)), self._rim.media
         self.bytes += size
         self.book.bytes += size
         if not self._frames:
             media.note(self)
-        self._frames.append(frame)
-        self._arrivals_ns.append(now_ns)
-        self._frame_events += events
+        self._frames += frames
+        self._arrivals_ns += [now_ns] * len(frames)
         self._granted_bytes -= size
         media.add(size)
 

@@ -151,7 +151,7 @@ class Sockets:
                 watch = tasks.create_task(_hang_up_when_lost(peer, stream))
                 if self._parting is not None:
                     await peer.hang_up(*self._parting)
-                while (message := await peer.receive(stream.take_at_once)) is not None:
+                while (message := await peer.receive(stream)) is not None:
                     await stream.take(message, peer.lying_bytes)
                     for reply in stream.session.replies():
                         await peer.send(reply)

@@ -2,19 +2,17 @@
 
 import asyncio
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
-from aiohttp import WSMessage, WSMsgType
 from websockets.exceptions import ConnectionClosed
 
 from receiver.app import Receiver
-from receiver.ingress.peer import _Queue
 from receiver.ingress.stream import Stream
 from receiver.journal.base import MEDIA
+from tests.ingress.hostile import wire
 from tests.ingress.sockets import ACK, book_of, dialled, of_type, raw_socket, ready, received, samples_of, sound
-from tests.ingress.test_wire_frames import BINARY, CLOSE, PING, TEXT
+from tests.ingress.test_wire_frames import BINARY, CLOSE, PING, TEXT, handshake
 from tests.ingress.test_wire_frames import frame as wired
 from tests.support import DEADLINE_S, drained, running, until
 from tests.vendors.meetstream_wire import frame
@@ -22,75 +20,6 @@ from tests.vendors.meetstream_wire import frame
 AUDIO = "/meetstream/default/bot-1/audio"
 #: no kind of frame that is defined
 BROKEN = b"\x07what"
-
-
-class Taker:
-    """Is offered frames; takes them while it ``takes``."""
-
-    def __init__(self) -> None:
-        self.frames: list[bytes] = []
-        self.takes = True
-
-    def __call__(self, frame: bytes) -> bool:
-        if self.takes:
-            self.frames.append(frame)
-        return self.takes
-
-
-def queue_for(taker: Any) -> _Queue:
-    protocol = SimpleNamespace(_reading_paused=False)
-    queue = _Queue(cast(Any, protocol), 1 << 16, loop=asyncio.get_running_loop())
-    queue.offered = taker
-    return queue
-
-
-def feed(queue: _Queue, kind: WSMsgType, data: Any) -> None:
-    queue.feed_data(WSMessage(kind, data, ""), len(data))
-
-
-async def test_a_frame_is_offered_and_does_not_lie_in_the_queue() -> None:
-    """Nobody is woken for it; text and pings are not offered."""
-    taker = Taker()
-    queue = queue_for(taker)
-    feed(queue, WSMsgType.BINARY, b"a")
-    feed(queue, WSMsgType.BINARY, b"b")
-    assert taker.frames == [b"a", b"b"] and queue.taken and not queue._buffer
-    feed(queue, WSMsgType.TEXT, "t")
-    feed(queue, WSMsgType.PING, b"p")
-    assert taker.frames == [b"a", b"b"]
-    assert [(await queue.read()).data for _ in range(2)] == ["t", b"p"]
-
-
-async def test_no_frame_overtakes_what_came_before_it() -> None:
-    """Behind a text, and behind a frame that was not taken, all lie in their order."""
-    taker = Taker()
-    queue = queue_for(taker)
-    taker.takes = False
-    feed(queue, WSMsgType.BINARY, b"a")
-    taker.takes = True
-    feed(queue, WSMsgType.BINARY, b"b")
-    feed(queue, WSMsgType.TEXT, "t")
-    feed(queue, WSMsgType.BINARY, b"c")
-    assert taker.frames == []
-    assert [(await queue.read()).data for _ in range(4)] == [b"a", b"b", "t", b"c"]
-    feed(queue, WSMsgType.BINARY, b"d")
-    assert taker.frames == [b"d"]
-
-
-async def test_nothing_is_offered_to_nobody_and_nothing_behind_a_fault() -> None:
-    """The reader that calls has no place for a fault: it is kept, with the frame that has met it and all behind it."""
-
-    def broken(_frame: bytes) -> bool:
-        raise RuntimeError("a fault of ours")
-
-    queue = queue_for(None)
-    feed(queue, WSMsgType.BINARY, b"a")
-    assert (await queue.read()).data == b"a" and not queue.taken
-    queue.offered = broken
-    feed(queue, WSMsgType.BINARY, b"b")
-    feed(queue, WSMsgType.BINARY, b"c")
-    assert isinstance(queue.fault, RuntimeError) and queue.offered is None
-    assert [(await queue.read()).data for _ in range(2)] == [b"b", b"c"]
 
 
 async def opened(server: Receiver, socket: Any) -> Stream:
@@ -108,12 +37,12 @@ async def test_a_stream_that_is_open_takes_a_frame_at_once(tmp_path: Path) -> No
     async with running(tmp_path) as server, dialled(server, AUDIO) as socket:
         stream, book = await opened(server, socket), book_of(server)
         one = sound()
-        assert stream.take_at_once(one)
-        assert (book.received, stream.messages) == (3, 3)
-        assert stream._frames == [one]
-        await until(lambda: book.journalled == 3)
+        assert stream.is_ready() and stream.take_at_once([one, one]) == 2
+        assert (book.received, stream.messages) == (4, 4)
+        assert stream._frames == [one, one]
+        await until(lambda: book.journalled == 4)
         assert book.balanced
-    assert len(of_type(tmp_path, "audio.chunk")) == 3
+    assert len(of_type(tmp_path, "audio.chunk")) == 4
 
 
 async def test_a_stream_that_is_not_open_takes_nothing_at_once(tmp_path: Path) -> None:
@@ -121,9 +50,9 @@ async def test_a_stream_that_is_not_open_takes_nothing_at_once(tmp_path: Path) -
     async with running(tmp_path) as server, dialled(server, AUDIO):
         await until(lambda: server.sockets._peers)
         (stream,) = server.sockets._peers
-        assert not stream.take_at_once(sound())
+        assert not stream.is_ready()
         await stream.take(ready("bot-1"))
-        assert stream._opening is not None and not stream.take_at_once(sound())
+        assert stream._opening is not None and not stream.is_ready()
         assert stream.messages == book_of(server).received == 1
 
 
@@ -137,13 +66,15 @@ async def test_what_speaks_against_it_leaves_no_trace(tmp_path: Path, reason: st
             memory.bytes += 1 << 30
         elif reason == "space":
             shedding.observe(0, (), 1.0)
-        assert not stream.take_at_once(BROKEN if reason == "broken" else sound())
+        assert stream.is_ready() == (reason == "broken")
+        if reason == "broken":
+            assert not stream.take_at_once([BROKEN, sound()])
         assert (book.received, stream.messages, stream._frames) == (2, 2, [])
         if reason == "room":
             memory.bytes -= 1 << 30
         elif reason == "space":
             shedding.observe(1 << 40, (), 1000.0)
-        assert stream.take_at_once(sound())
+        assert stream.is_ready() and stream.take_at_once([sound(), BROKEN, sound()]) == 1
         await until(lambda: book.journalled == 3)
 
 
@@ -178,6 +109,23 @@ async def test_all_kinds_of_messages_in_one_write_keep_their_order(tmp_path: Pat
     for number, samples in enumerate(pcm):
         wanted += [samples[:1], *([str(number)] if number % 10 == 3 else [])]
     assert told == wanted
+
+
+@pytest.mark.parametrize("cut", [1, 5, 100, -1, 10_000])
+async def test_what_comes_with_the_handshake_is_not_lost(tmp_path: Path, cut: int) -> None:
+    """A client that does not wait for the answer: what comes before that is looked at behind it, with its rest."""
+    sent = [sound() for _ in range(3)]
+    data = wired(TEXT, ready("bot-1").encode()) + b"".join(wired(BINARY, one) for one in sent)
+    async with running(tmp_path) as server:
+        reader, writer = await wire(server.url, handshake() + data[:cut])
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(data[cut:] + wired(CLOSE, b"\x03\xe8"))
+        await asyncio.wait_for(reader.read(), DEADLINE_S)
+        writer.close()
+        await until(lambda: book_of(server).sockets_open == 0)
+        await drained(server)
+        assert book_of(server).received == 4 and book_of(server).balanced
+    assert [samples_of(one) for one in of_type(tmp_path, "audio.chunk")] == [one[-1920:] for one in sent]
 
 
 async def test_a_fault_in_taking_at_once_closes_the_socket_with_1011(tmp_path: Path) -> None:
@@ -229,7 +177,9 @@ async def test_who_waited_for_room_takes_all_that_lay_there(tmp_path: Path) -> N
         memory.bytes += 1 << 30
         for takes in (True, True, False):
             flush()
-            assert stream.take_at_once(one) == takes
+            assert stream.is_ready() == takes
+            if takes:
+                assert stream.take_at_once([one]) == 1
         memory.bytes -= 1 << 30
         await until(lambda: book_of(server).journalled == 5)
 

@@ -1,0 +1,277 @@
+"""Runs of binary frames that do not go through aiohttp: what comes out is what was sent, however that was cut."""
+
+import asyncio
+import struct
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from aiohttp import WSMsgType
+from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
+from hypothesis import given
+from hypothesis import strategies as st
+
+from receiver.ingress.inflow import Flow, Inflow
+from receiver.ingress.peer import Peer
+from receiver.ingress.runs import Others, may_become_one, take_run
+from tests.ingress.test_wire_frames import BINARY, CLOSE, PING, TEXT, frame
+
+MOST = 70_000
+CONTINUED = 0
+KINDS = {WSMsgType.TEXT: "text", WSMsgType.PING: "ping"}
+
+
+def masked(payload: bytes, key: bytes = b"\x01\x80\xff\x3c") -> bytes:
+    """A client's binary frame, masked as a client has to."""
+    head = frame(BINARY, payload)[: -len(payload) - 4] if payload else frame(BINARY)[:-4]
+    return head + key + bytes(byte ^ key[at % 4] for at, byte in enumerate(payload))
+
+
+def long_head(payload: bytes, length: int) -> bytes:
+    """With its length in more bytes than it needs, which the RFC forbids to senders and nobody minds."""
+    head = struct.pack("!BBH" if length == 126 else "!BBQ", 0x82, 0x80 | length, len(payload))
+    return head + bytes(4) + payload
+
+
+class Taker:
+    """Takes frames while it ``takes``, none that begins with ``!``; notes what was ``taken``."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, bytes]] = []
+        self.takes = True
+        self.offers = 0
+
+    def is_ready(self) -> bool:
+        return self.takes
+
+    def take_at_once(self, frames: list[bytes]) -> int:
+        self.offers += 1
+        for number, one in enumerate(frames):
+            if one.startswith(b"!"):
+                return number
+            self.taken.append(("binary", one))
+        return len(frames)
+
+
+def peer_for(most_bytes: int = MOST) -> Peer:
+    """A peer without a connection: what it gets is told to it."""
+    peer = Peer(Inflow(1 << 30, most_bytes), max_message_bytes=most_bytes, heartbeat_s=0, close_wait_s=1)
+    protocol = SimpleNamespace(_reading_paused=False, pause_reading=lambda: None)
+    peer._queue = WebSocketDataQueue(cast(Any, protocol), 1 << 20, loop=asyncio.get_running_loop())
+    peer._reader = WebSocketReader(peer._queue, most_bytes + 1, compress=False, decode_text=True)
+    peer._socket = cast(Any, SimpleNamespace(receive=peer._queue.read))
+    return peer
+
+
+async def receive(peer: Peer, taker: Taker) -> bool:
+    """Receive a message, as far as there is one; False where there is none."""
+    receiving = asyncio.create_task(peer._next(taker))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    if not receiving.done():
+        receiving.cancel()
+        await asyncio.wait((receiving,))
+        return False
+    message = receiving.result()
+    data = message.data.encode() if isinstance(message.data, str) else message.data
+    taker.taken.append((KINDS.get(message.type, "binary"), bytes(data)))
+    return True
+
+
+# ---- what a run is
+
+
+@pytest.mark.parametrize("size", [0, 1, 124, 125, 126, 127, 1920, 65_535])
+def test_a_run_has_all_whole_frames_and_where_they_end(size: int) -> None:
+    """Behind it is a part of one, from its first byte on."""
+    payload = bytes(at % 251 for at in range(size))
+    one = masked(payload)
+    for left in sorted({0, 1, 2, 3, 7, len(one) - 1}):
+        data = b"??" + one * 3 + one[: min(left, len(one) - 1)]
+        assert take_run(data, 2, MOST) == ([payload] * 3, 2 + 3 * len(one))
+        assert left == 0 or may_become_one(data, 2 + 3 * len(one), MOST)
+
+
+def test_a_run_ends_where_it_is_told_to() -> None:
+    assert take_run(masked(b"a") + masked(b"b") * 2, 0, MOST, 2) == ([b"a", b"b"], 14)
+
+
+NO_RUN = {
+    "text": frame(TEXT, b"text"),
+    "ping": frame(PING, b"ping"),
+    "continued": frame(CONTINUED, b"continued"),
+    "not the last": frame(BINARY, b"not the last", last=False),
+    "reserved": frame(BINARY, b"reserved", reserved=4),
+    "not masked": frame(BINARY, b"not masked", mask=False),
+    "more than 64 KiB": frame(BINARY, bytes(65_536)),
+    "a head of fourteen bytes": long_head(b"x", 127),
+    "too long": frame(BINARY, bytes(1001)),
+}
+
+
+@pytest.mark.parametrize("name", NO_RUN)
+def test_what_is_in_no_run(name: str) -> None:
+    """It is told by its head, however little of it is there."""
+    data = masked(b"a") + NO_RUN[name]
+    assert take_run(data, 0, 1000) == ([b"a"], 7)
+    assert not may_become_one(data[:20], 7, 1000)
+    assert Others().passed(data, 7) == len(data)
+
+
+def test_a_length_in_more_bytes_than_it_needs_is_read() -> None:
+    assert take_run(long_head(b"abc", 126), 0, MOST) == ([b"abc"], 11)
+
+
+def test_others_end_where_the_next_run_begins() -> None:
+    """Not within a frame, and not between the frames of one message."""
+    others = Others()
+    message = frame(BINARY, b"a", last=False) + frame(PING, b"p") + frame(CONTINUED, masked(b"x"))
+    assert others.passed(message + masked(b"b"), 0) == len(message)
+    assert others.passed(frame(TEXT, bytes(300))[:100], 0) == 100 and others.owed == 208
+    assert others.passed(bytes(208) + masked(b"b"), 0) == 208
+    assert others.passed(b"\x81\xfe\x01", 0) == 0  # not enough to know
+
+
+# ---- a peer
+
+
+async def test_a_run_is_offered_at_once_and_nobody_is_woken_for_it() -> None:
+    """Text and pings are received, what is behind them waits for that."""
+    peer, taker = peer_for(), Taker()
+    peer._taker = taker
+    peer._arrived(masked(b"a") + masked(b"b") + frame(TEXT, b"t") + frame(PING, b"p") + masked(b"c"))
+    assert taker.taken == [("binary", b"a"), ("binary", b"b")] and taker.offers == 1
+    assert len(peer._queue._buffer) == 2 and peer.lying_bytes() > 7
+    assert await receive(peer, taker) and await receive(peer, taker)
+    assert not await receive(peer, taker)
+    assert taker.taken[2:] == [("text", b"t"), ("ping", b"p"), ("binary", b"c")] and peer.lying_bytes() == 0
+
+
+async def test_frames_of_which_none_is_taken_are_received_one_by_one() -> None:
+    """All behind such a one lie as they came, until it is received."""
+    peer, taker = peer_for(), Taker()
+    taker.takes = False
+    peer._taker = taker
+    peer._arrived(masked(b"a") + masked(b"b"))
+    peer._arrived(masked(b"c"))
+    assert taker.taken == [] and len(peer._queue._buffer) == 1
+    assert await receive(peer, taker) and taker.taken == [("binary", b"a")]
+    taker.takes = True
+    assert not await receive(peer, taker)
+    assert taker.taken == [("binary", b"a"), ("binary", b"b"), ("binary", b"c")] and taker.offers == 1
+
+
+async def test_a_fault_in_taking_is_raised_where_the_next_message_is_received() -> None:
+    """What calls a peer when something comes has no place for it."""
+
+    class Broken(Taker):
+        def take_at_once(self, frames: list[bytes]) -> int:
+            raise RuntimeError("a fault of ours")
+
+    peer = peer_for()
+    receiving = asyncio.create_task(peer._next(Broken()))
+    await asyncio.sleep(0)
+    peer._arrived(masked(b"a"))
+    with pytest.raises(RuntimeError, match="a fault of ours"):
+        await receiving
+
+
+async def test_a_small_rest_keeps_nothing_large_in_memory() -> None:
+    """A part of a frame behind many of them, for each of a thousand sockets."""
+    peer, taker = peer_for(), Taker()
+    peer._taker = taker
+    peer._arrived(masked(bytes(1000)) * 200 + masked(bytes(1000))[:50])
+    assert len(taker.taken) == 200 and len(peer._held) == peer.lying_bytes() == 50
+
+
+class Wire:
+    """A transport of which only the reading counts."""
+
+    def __init__(self) -> None:
+        self.reading = True
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+
+@pytest.mark.parametrize("behind", [False, True])
+async def test_what_lies_there_has_a_ceiling(behind: bool) -> None:
+    """A loop reads many times before those have their turn who are woken, and each time as much as there is. Frames
+    that are received one by one make no room for as much again."""
+    peer, taker, wire = peer_for(), Taker(), Wire()
+    taker.takes = False
+    peer._flow = Flow(peer._inflow, cast(Any, wire), lambda: False)
+    read = masked(bytes(1000)) * 250
+    lay = []
+    for turn in range(20):
+        if not behind:
+            peer._taker = taker
+            if not turn:
+                peer._flow.wait()
+        for _ in range(32):
+            if wire.reading:
+                peer._arrived(read)
+        lay.append(peer.lying_bytes())
+        for _ in range(3):
+            message = await peer.receive(taker)
+            assert message == bytes(1000)
+    assert max(lay) <= 2 * len(read) and peer.lying_bytes() > 0
+    taker.takes = True
+    assert not await receive(peer, taker)
+    assert peer.lying_bytes() == 0 and wire.reading
+
+
+@st.composite
+def _messages(draw: st.DrawFn) -> list[tuple[list[tuple[str, bytes]], bytes]]:
+    """What comes out, and its bytes, of each of some messages."""
+    found = []
+    for number in range(draw(st.integers(1, 12))):
+        name = b"%d" % number
+        kind = draw(st.sampled_from(["run", "run", "run", "!", "long", "text", "ping", "parts", "bare", "empty"]))
+        big = name + bytes(draw(st.sampled_from([0, 120, 126, 2000])))
+        if kind == "run":
+            found.append(([("binary", big)], masked(big)))
+        elif kind == "!":
+            found.append(([("binary", b"!" + big)], masked(b"!" + big)))
+        elif kind == "empty":
+            found.append(([("binary", b"")], masked(b"")))
+        elif kind == "long":
+            found.append(([("binary", name + bytes(66_000))], frame(BINARY, name + bytes(66_000))))
+        elif kind == "text":
+            found.append(([("text", big)], frame(TEXT, big)))
+        elif kind == "ping":
+            found.append(([("ping", name)], frame(PING, name)))
+        elif kind == "bare":
+            found.append(([("binary", big)], frame(BINARY, big, mask=False)))
+        else:
+            parts = frame(BINARY, big, last=False) + frame(PING, name) + frame(CONTINUED, b"end")
+            found.append(([("ping", name), ("binary", big + b"end")], parts))
+    return found
+
+
+@given(_messages(), st.lists(st.integers(1, 3000), max_size=30), st.data())
+async def test_what_comes_out_is_what_was_sent(
+    messages: list[tuple[list[tuple[str, bytes]], bytes]], cuts: list[int], data: st.DataObject
+) -> None:
+    """However it is cut, whether somebody waits or not, and whether he takes frames at once or not."""
+    peer, taker = peer_for(), Taker()
+    wire, at = b"".join(part for _, part in messages), 0
+    for cut in [*cuts, len(wire)]:
+        peer._arrived(wire[at : at + cut])
+        at += cut
+        taker.takes = data.draw(st.booleans())
+        for _ in range(data.draw(st.integers(0, 3))):
+            await receive(peer, taker)
+        if data.draw(st.booleans()):  # somebody waits when the next ones come
+            peer._taker = taker
+    while await receive(peer, taker):
+        pass
+    assert taker.taken == [one for told, _ in messages for one in told]
+    assert peer.lying_bytes() == 0
+    peer._arrived(frame(CLOSE) + masked(b"nobody's"))
+    taker.takes = True
+    message = await peer._next(taker)
+    assert message.type is WSMsgType.CLOSE
