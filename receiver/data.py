@@ -23,7 +23,7 @@ FetchedKind = Literal[
 ]  # fmt: skip
 
 
-class Data(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Data(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """What every type may carry. A key with nothing to say is absent, never null."""
 
     attributes: dict[str, Any] | None = None
@@ -56,7 +56,7 @@ def _of_strangers(kind: type[Data]) -> tuple[str, ...]:
     )
 
 
-class Person(msgspec.Struct, kw_only=True, omit_defaults=True):
+class Person(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """A speaker or sender. Placeholders of the vendor are nobody: the key is left out."""
 
     id: str | None = None

@@ -91,7 +91,7 @@ JSON_TYPE = "application/json"
 Encoder = msgspec.json.Encoder()
 
 
-class Event(msgspec.Struct, kw_only=True):
+class Event(msgspec.Struct, kw_only=True, gc=False):
     """One event. Times are integers of nanoseconds since the epoch; ``sequence`` is set by the journal.
 
     ``raw`` is the vendor's body or message, byte for byte. ``media`` (with its media type) stands for ``data`` on

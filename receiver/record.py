@@ -65,7 +65,7 @@ class Record(msgspec.Struct, kw_only=True):
             self.payload = b""
 
 
-class Decoded(msgspec.Struct):
+class Decoded(msgspec.Struct, gc=False):
     """What one delivery or message means.
 
     ``key`` identifies the delivery (empty: nothing does). ``timed`` says whether the vendor's own clock or id is part

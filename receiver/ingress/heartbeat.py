@@ -10,7 +10,7 @@ _PING = b"\x89\x00"
 class Heartbeat:
     """A protocol ping after ``every_s`` without a byte; the connection is cut after half as much again.
 
-    ``arrived`` costs next to nothing, and one timer a connection runs at half of ``every_s``.
+    That something came costs next to nothing, and one timer a connection runs at half of ``every_s``.
     """
 
     def __init__(self, transport: asyncio.Transport, every_s: float, is_reading: Callable[[], bool]) -> None:
@@ -18,13 +18,9 @@ class Heartbeat:
         self._transport = transport
         self._half_s = every_s / 2
         self._is_reading = is_reading
-        #: half intervals since the last byte
-        self._quiet = 0
+        #: half intervals since the last byte: whoever gets one sets it to 0
+        self.quiet = 0
         self._timer = asyncio.get_running_loop().call_later(self._half_s, self._beat)
-
-    def arrived(self) -> None:
-        """Something came."""
-        self._quiet = 0
 
     def stop(self) -> None:
         """The connection is over."""
@@ -33,10 +29,10 @@ class Heartbeat:
     def _beat(self) -> None:
         if self._transport.is_closing():
             return
-        self._quiet = self._quiet + 1 if self._is_reading() else 0
-        if self._quiet > 2:
+        self.quiet = self.quiet + 1 if self._is_reading() else 0
+        if self.quiet > 2:
             self._transport.abort()
             return
-        if self._quiet == 2:
+        if self.quiet == 2:
             self._transport.write(_PING)
         self._timer = asyncio.get_running_loop().call_later(self._half_s, self._beat)

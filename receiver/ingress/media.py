@@ -47,9 +47,17 @@ class MediaGather:
         self._journal = journal
         self._shedding = shedding
         self._bytes = 0
+        #: whether the journal had room for what comes until the next hand-over
+        self._has_room = False
         #: in the order of their first frames
         self._dirty: dict[HoldsFrames, None] = {}
         self._timer: asyncio.TimerHandle | None = None
+
+    def has_room(self) -> bool:
+        """Whether frames may come. It is asked once for all that are handed over together: these are not many."""
+        if not self._has_room:
+            self._has_room = self._journal.has_room(MEDIA)
+        return self._has_room
 
     def note(self, stream: HoldsFrames) -> None:
         """``stream`` is about to hold frames."""
@@ -73,7 +81,7 @@ class MediaGather:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        dirty, self._dirty, self._bytes = self._dirty, {}, 0
+        dirty, self._dirty, self._bytes, self._has_room = self._dirty, {}, 0, False
         alike: dict[tuple[str, str, str], list[HoldsFrames]] = {}
         for stream in dirty:
             alike.setdefault(stream.origin, []).append(stream)

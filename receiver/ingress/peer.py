@@ -182,7 +182,7 @@ class Peer:
     def _arrived(self, data: bytes) -> None:
         self._go_through(self._held[self._held_at :] + data if self._held else data, 0)
         if self._heartbeat is not None:
-            self._heartbeat.arrived()
+            self._heartbeat.quiet = 0
         if self._taken:
             self._note_taken()
         elif self._flow is not None:

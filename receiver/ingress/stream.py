@@ -97,7 +97,7 @@ class Stream:
         """Whether frames can be taken at once: the stream is open in the journal, which has room for them."""
         if self._key is None or not self._note.subject or self._opening is not None or self._shedding.kinds:
             return False
-        return bool(self._frames) or self._granted_bytes > 0 or self._journal.has_room(MEDIA)
+        return bool(self._frames) or self._granted_bytes > 0 or self._rim.media.has_room()
 
     def take_at_once(self, frames: list[bytes]) -> int:
         """Journal frames that came together, where it ``is_ready``, as far as nothing speaks against one. Of those
@@ -105,17 +105,11 @@ class Stream:
         session, now_ns = self.session, time.time_ns()
         if not self._frames:
             self._frames_state = session.snapshot()
-        held, taken = self._frame_events, 0
-        try:
-            for frame in frames:
-                held += session.receive(frame, now_ns).events
-                taken += 1
-        except Exception:  # whatever it is: it happens again to `take`, which has an answer to it
-            frames = frames[:taken]
+        taken = session.receive_frames(frames, now_ns, self._frame_events)
         if taken:
             self.messages += taken
             self.book.received += taken
-            self._keep(frames, now_ns)
+            self._keep(frames if taken == len(frames) else frames[:taken], now_ns)
         return taken
 
     async def finish(self, code: int, *, clean: bool) -> None:

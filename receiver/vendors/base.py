@@ -6,6 +6,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from receiver.events import Event
 from receiver.record import Decoded, Record
 
 #: ``valid``: a signature was there and fits. ``unsigned``: none was there and the vendor leaves pushes unsigned.
@@ -74,6 +75,10 @@ class Session(Protocol):
     def receive(self, message: bytes | str, now_ns: int) -> Decoded:
         """Events of one message. Raises ``Malformed``; the session stays usable."""
 
+    def receive_frames(self, frames: Sequence[bytes], now_ns: int, events: list[Event]) -> int:
+        """Add the events of binary messages that came together to ``events``, as far as :meth:`receive` would take
+        them: how many these are. Of those behind it knows nothing."""
+
     def replies(self) -> list[bytes | str]:
         """Messages to send to the peer now; each is handed out once. Only a text asks for any, no frame does."""
 
@@ -117,6 +122,16 @@ class Vendor(Protocol):
 
     def session(self, record: Record) -> Session:
         """A session with the endpoint, connection, channel and subject of ``record``, restored from its ``state``."""
+
+
+def receive_each(session: Session, frames: Sequence[bytes], now_ns: int, events: list[Event]) -> int:
+    """``receive_frames`` of a session that has no shorter way."""
+    for taken, frame in enumerate(frames):
+        try:
+            events += session.receive(frame, now_ns).events
+        except Exception:  # a fault of ours as well: whoever has `receive` look at it has an answer to both
+            return taken
+    return len(frames)
 
 
 def scheme_of(vendor: Vendor) -> type[Scheme] | None:

@@ -7,6 +7,7 @@ import msgspec
 
 from receiver.errors import Malformed
 from receiver.record import Decoded, Record
+from receiver.vendors.base import receive_each
 
 
 class TextSession:
@@ -36,6 +37,9 @@ class TextSession:
             raise Malformed(f"{self._record.vendor} sends no binary messages")
         payload = message.encode("utf-8", "surrogatepass")
         return self._decode(msgspec.structs.replace(self._record, payload=payload, received_ns=now_ns))
+
+    #: none is ever taken
+    receive_frames = receive_each
 
     def replies(self) -> list[bytes | str]:
         """None."""

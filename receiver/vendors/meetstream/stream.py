@@ -4,7 +4,7 @@ A session knows what the messages so far have told (bot, channel, sample clock, 
 until a message says otherwise. It knows no socket and no clock: messages and times come in as arguments.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
 import msgspec
@@ -12,6 +12,7 @@ import msgspec
 from receiver.errors import FrameTruncated, Malformed
 from receiver.events import AudioChunk, Event, Person, StreamChannel, VideoChunk
 from receiver.record import Decoded, Record
+from receiver.vendors.base import receive_each
 from receiver.vendors.meetstream import body as bodies
 from receiver.vendors.meetstream.commands import command_messages, pong, ready_reply
 from receiver.vendors.meetstream.control import decode_control
@@ -95,8 +96,9 @@ class MeetStreamSession:
         """Events of one message that arrived at ``now_ns``. Raises ``Malformed``; the session stays usable."""
         if isinstance(message, str):
             return self._text(_encoded(message), now_ns)
-        if self._head and self.channel == "audio" and message.startswith(self._head):
-            return self._audio_chunk(message, memoryview(message)[self._head_bytes :], self._speaker, now_ns)
+        events: list[Event] = []
+        if self._take_alike((message,), 0, now_ns, events):
+            return Decoded(events)
         self.learn(message)
         if not message:
             raise FrameTruncated("the message is empty", 0)
@@ -105,7 +107,16 @@ class MeetStreamSession:
         offset = pcm_offset(message)
         self._head = head = message[:offset]
         self._head_bytes, self._speaker = offset, speaker_of(head)
-        return self._audio_chunk(message, memoryview(message)[offset:], self._speaker, now_ns)
+        return Decoded([self._audio_chunk(message, memoryview(message)[offset:], self._speaker, now_ns)])
+
+    def receive_frames(self, frames: Sequence[bytes], now_ns: int, events: list[Event]) -> int:
+        """Add the events of ``frames`` to ``events``, as far as ``receive`` takes them: how many these are."""
+        taken = 0
+        while (taken := self._take_alike(frames, taken, now_ns, events)) < len(frames):
+            if not receive_each(self, frames[taken : taken + 1], now_ns, events):
+                break
+            taken += 1
+        return taken
 
     def replies(self) -> list[bytes | str]:
         """Messages to send to the bot now; each is handed out once."""
@@ -177,13 +188,23 @@ class MeetStreamSession:
     def _video_chunk(self, message: bytes, now_ns: int) -> Decoded:
         state = self._state
         data = VideoChunk(codec=state.codec, container=state.container, width=state.width, height=state.height)
-        return self._media("video.chunk", data, message, message, now_ns)
+        return Decoded([self._media("video.chunk", data, message, message, now_ns)])
+
+    def _take_alike(self, frames: Sequence[bytes], at: int, now_ns: int, events: list[Event]) -> int:
+        """Take audio frames from ``at`` on that begin as the one before; where those end."""
+        head, begin, speaker = self._head, self._head_bytes, self._speaker
+        if head and self.channel == "audio":
+            while at < len(frames) and (frame := frames[at]).startswith(head):
+                events.append(self._audio_chunk(frame, memoryview(frame)[begin:], speaker, now_ns))
+                at += 1
+        return at
 
     def _legacy_chunk(self, body: dict[str, Any], payload: bytes, now_ns: int) -> Decoded:
         told = typed(body, LegacyChunk)
-        return self._audio_chunk(payload, memoryview(told.audioData), person(told.speakerId, told.speakerName), now_ns)
+        speaker = person(told.speakerId, told.speakerName)
+        return Decoded([self._audio_chunk(payload, memoryview(told.audioData), speaker, now_ns)])
 
-    def _audio_chunk(self, raw: bytes, pcm: memoryview, speaker: Person | None, now_ns: int) -> Decoded:
+    def _audio_chunk(self, raw: bytes, pcm: memoryview, speaker: Person | None, now_ns: int) -> Event:
         state = self._state
         samples, odd_bytes = divmod(len(pcm), SAMPLE_BYTES)
         if odd_bytes:
@@ -210,9 +231,9 @@ class MeetStreamSession:
 
     def _media(
         self, type_: str, data: AudioChunk | VideoChunk, media: bytes | memoryview, raw: bytes, now_ns: int
-    ) -> Decoded:
+    ) -> Event:
         self._state.numbered = number = self._state.numbered + 1
-        event = Event(
+        return Event(
             id=f"{self._prefix}/{number}",
             source=self._source,
             type=type_,
@@ -224,7 +245,6 @@ class MeetStreamSession:
             media_type=_MEDIA_TYPES[type_],
             raw=raw,
         )
-        return Decoded([event])
 
 
 _TYPED: dict[str, Callable[[MeetStreamSession, dict[str, Any], bytes, int], Decoded]] = {

@@ -13,6 +13,7 @@ import msgspec
 from receiver.errors import Malformed
 from receiver.events import AudioChunk, Event, StreamChannel, VideoChunk
 from receiver.record import Decoded, Record
+from receiver.vendors.base import receive_each
 from receiver.vendors.realtimekit.agent import AgentState, decode_message, meeting_of
 from receiver.vendors.realtimekit.clock import RATE_HZ, SampleClock
 from receiver.vendors.realtimekit.jpeg import jpeg_size
@@ -106,6 +107,8 @@ class RealtimeKitSession:
         if self.channel == "video" or (self.channel != "audio" and packet.payload[: len(_JPEG)] == _JPEG):
             return self._picture(message, packet.payload, now_ns)
         return self._sound(message, packet.sequence, packet.payload, now_ns)
+
+    receive_frames = receive_each
 
     def replies(self) -> list[bytes | str]:
         """None: neither peer waits for an answer."""
