@@ -15,6 +15,7 @@ from receiver.ingress.guard import Guard, Target
 from receiver.ingress.inflow import Inflow
 from receiver.ingress.note import StreamNote, opening_of
 from receiver.ingress.peer import Peer
+from receiver.ingress.runs import unmask
 from receiver.ingress.shedding import kind_of_channel
 from receiver.ingress.stream import Rim, Stream
 from receiver.settings import ServerSettings
@@ -41,6 +42,8 @@ class Sockets:
         self._server = server
         self.inflow = Inflow(server.max_inflight_message_bytes, server.max_message_bytes)
         self._close_wait_s = min(_CLOSE_WAIT_S, server.drain_s / 3)
+        #: whether everything is loaded that a socket takes
+        self._is_ready = False
         self._peers: dict[Stream, Peer] = {}
         self._parting: tuple[int, str] | None = None
         self._nobody = asyncio.Event()
@@ -48,6 +51,9 @@ class Sockets:
     async def handle(self, request: web.BaseRequest) -> web.WebSocketResponse:
         """One socket, from handshake to its closing in the journal."""
         target = self._admit(request)
+        if not self._is_ready:
+            await asyncio.to_thread(unmask)
+            self._is_ready = True
         endpoint = target.endpoint
         server = self._server
         peer = Peer(

@@ -295,7 +295,8 @@ class Lane(TrimmedShelf):
         path = self._folder / f"{first_seq:020d}{SUFFIX}"
         self._written.add(path)
         spare = self._spare.take() if self._spare is not None else None
-        segment = Segment(path, LARGE_PAGES if self.name == MEDIA else SMALL_PAGES, spare)
+        media = self.name == MEDIA
+        segment = Segment(path, LARGE_PAGES if media else SMALL_PAGES, spare, beside=media)
         segment.ahead.step_bytes = self._ahead_bytes
         with self._lock:
             old, self._segment = self._segment, segment

@@ -14,6 +14,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
+from receiver.journal.payloads import PayloadReader, payloads_of
 from receiver.journal.reader import head_record, whole_record
 from receiver.journal.row import Row
 from receiver.journal.salvage import BEGIN_BYTES, frames_of, told_page_bytes
@@ -179,11 +180,12 @@ class LeafIndex:
 
     def records(self, path: Path, after: int, upto: int, *, whole: bool) -> Iterator[Record]:
         """Records with ``after < seq <= upto`` in order, like ``SegmentReader.read``."""
-        with closing(Leaves(path, self._descriptor(path))) as leaves:
+        payloads = PayloadReader(payloads_of(path))
+        with closing(payloads), closing(Leaves(path, self._descriptor(path))) as leaves:
             cells = self._of(path, leaves)
             for cell in cells[bisect_right(cells, after, key=_number) : bisect_right(cells, upto, key=_number)]:
                 row = leaves.row(cell)
-                record = None if row is None else whole_record(row) if whole else head_record(row)
+                record = None if row is None else whole_record(row, payloads) if whole else head_record(row)
                 if record is not None:
                     yield record
 

@@ -14,7 +14,10 @@ from pathlib import Path
 
 import structlog
 
+from receiver.journal.base import MEDIA
 from receiver.journal.leaves import Leaves
+from receiver.journal.payloads import SUFFIX as PAYLOADS
+from receiver.journal.payloads import payloads_of
 from receiver.journal.reader import SegmentReader
 from receiver.journal.salvage import mend, restore_first_page
 from receiver.journal.segment import Segment, file_bytes, is_damage, log_of, sync_directory
@@ -97,7 +100,7 @@ class OpenedShelf(Shelf):
         if self._chained and file_bytes(path) > _MOST_BYTES:
             with closing(Leaves(path)) as leaves:
                 return None, leaves.last_in_tree() != self._newest.seq
-        segment = Segment(path)
+        segment = Segment(path, beside=self.name == MEDIA)
         if segment.sound():
             return segment, False
         segment.close()
@@ -148,4 +151,6 @@ class OpenedShelf(Shelf):
             if part.exists():
                 part.rename(aside.with_name(aside.name + suffix))
         path.with_name(path.name + "-shm").unlink(missing_ok=True)
+        if payloads_of(path).exists():
+            payloads_of(path).rename(aside.with_name(aside.name + PAYLOADS))
         self._paths.remove(path)

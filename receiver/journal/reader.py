@@ -7,7 +7,8 @@ from pathlib import Path
 import msgspec
 
 from receiver.journal.blank import SCHEMA
-from receiver.journal.row import Row, damaged_row, decode_row, key_facts
+from receiver.journal.payloads import PayloadReader, payloads_of
+from receiver.journal.row import Row, damaged_row, decode_row, key_facts, payload_bytes
 from receiver.journal.segment import is_damage, is_sound, let_go
 from receiver.record import Record
 
@@ -25,6 +26,8 @@ _BLOCK = (
     " FROM record WHERE seq > :low AND seq <= :end"
 )
 _BLOCKS = 64
+#: of a file whose payloads lie beside it: these are few rows
+_SIZES = "SELECT seq, length(payload), meta, x'' FROM record WHERE seq <= ? ORDER BY seq DESC"
 _TABLE = ("table", "record", 2, SCHEMA.replace("IF NOT EXISTS ", ""))
 ALL = (1 << 63) - 1
 
@@ -37,6 +40,7 @@ class SegmentReader:
         self.path = path
         #: what was found unreadable so far, one sentence each
         self.damage: list[str] = []
+        self._payloads = PayloadReader(payloads_of(path))  # first: retention deletes it last
         self._db = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, check_same_thread=False, timeout=10)
         try:
             self._db.execute("PRAGMA query_only = ON")
@@ -57,7 +61,7 @@ class SegmentReader:
         Not ``whole``: without their payloads, all of kind ``damaged``, for those who count.
         Raises ``sqlite3.Error`` for what is no damage."""
         rows = self._rows(_SELECT if whole else _SELECT_SMALL, after)
-        for record in self._in_order(rows, after, whole_record if whole else head_record):
+        for record in self._in_order(rows, after, self._whole_record if whole else head_record):
             if record.seq > upto:
                 return
             yield record
@@ -65,7 +69,7 @@ class SegmentReader:
     def facts(self, after: int) -> Iterator[Record]:
         """Records behind ``after`` in order that tell of the opening or closing of a stream, as far as possible.
         The others are passed over without a look at them. Raises ``sqlite3.Error`` for what is no damage."""
-        for record in self._in_order(self._rows(_SELECT_FACTS, after), after, whole_record):
+        for record in self._in_order(self._rows(_SELECT_FACTS, after), after, self._whole_record):
             if record.kind in ("opened", "closed"):
                 yield record
 
@@ -104,6 +108,8 @@ class SegmentReader:
         size, step = 0, 1
         try:
             ((end,),) = self._db.execute("SELECT ifnull(max(seq), 0) FROM record")
+            if self._payloads.is_there:
+                return self._begin_of_newest_beside(limit_bytes, end)
             while size < limit_bytes and end > 0:
                 low = max(0, end - step)
                 found, below = self._db.execute(_BLOCK, {"low": low, "end": end}).fetchone()
@@ -114,6 +120,14 @@ class SegmentReader:
                 raise
             return 0, size
         return max(0, end), size
+
+    def _begin_of_newest_beside(self, limit_bytes: int, end: int) -> tuple[int, int]:
+        size = 0
+        for seq, inside, meta, _ in self._db.execute(_SIZES, (end,)):
+            size += inside or payload_bytes((seq, b"", meta, b""))
+            if size >= limit_bytes:
+                return max(0, seq - 1), size
+        return 0, size
 
     def last(self) -> tuple[Record | None, bool]:
         """The last record in the file, and whether nothing behind it is in doubt."""
@@ -134,7 +148,11 @@ class SegmentReader:
 
     def close(self) -> None:
         """Let go of the file."""
+        self._payloads.close()
         let_go(self._db, self.path)
+
+    def _whole_record(self, row: Row) -> Record | None:
+        return whole_record(row, self._payloads)
 
     def _in_order(self, rows: Iterable[Row], last: int, decode: Callable[[Row], Record | None]) -> Iterator[Record]:
         """Records of ``rows`` numbered upwards behind ``last``. One whose number is in doubt decides nothing."""
@@ -191,10 +209,10 @@ class SegmentReader:
         return True
 
 
-def whole_record(row: Row) -> Record | None:
+def whole_record(row: Row, payloads: PayloadReader) -> Record | None:
     """The record of a row, or what stands for it; ``None`` where its own number may be wrong."""
     try:
-        return decode_row(row)
+        return decode_row(row, payloads)
     except msgspec.MsgspecError as problem:
         return damaged_row(row, str(problem))
 

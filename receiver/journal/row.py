@@ -1,8 +1,8 @@
 """A record as a row of a segment, and its checksums: a bit that flipped on disk is told, never delivered.
 
 The ``meta`` column is msgpack behind nine bytes: a mark that msgpack never begins with, the CRC-32 of number and meta,
-and the CRC-32 of the payload. The key has none: where it is damaged, a repeat is not recognised, no more. Rows of the
-first version have no such head and are taken as they are.
+and the CRC-32 of the payload, wherever that lies. The key has none: where it is damaged, a repeat is not recognised, no
+more. Rows of the first version have no such head and are taken as they are.
 """
 
 import struct
@@ -10,6 +10,7 @@ from zlib import crc32
 
 import msgspec
 
+from receiver.journal.payloads import PayloadReader
 from receiver.record import Kind, Record
 
 #: seq, key, meta, payload
@@ -36,26 +37,32 @@ class _Meta(msgspec.Struct, array_like=True):
     reason: str
     prev: int = 0
     place: int = 0
+    #: of a payload that lies beside the segment, where it begins there and how long it is; 0 bytes: it is in the row
+    payload_at: int = 0
+    payload_bytes: int = 0
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Meta).decode
 
 
-def encode_row(record: Record) -> Row:
-    """A record as a row of the table."""
+def encode_row(record: Record, payload_at: int | None = None) -> Row:
+    """A record as a row of the table. ``payload_at``: where its payload lies beside the segment."""
     seq, key, payload = record.seq, record.key, record.payload
     meta = _Meta(
         record.vendor, record.endpoint, record.kind, record.received_ns, record.count, record.channel,
         record.connection, record.subject, record.headers, record.repeat, record.state, record.reason,
         record.prev, record.place,
     )  # fmt: skip
+    if payload_at is not None:
+        meta.payload_at, meta.payload_bytes = payload_at, len(payload)
     try:
         packed = _encode(meta)
     except UnicodeEncodeError:
         packed = _encode(_sendable(meta))
-    about = crc32(packed, seq & _LOW)
-    return seq, key, _HEAD.pack(_MARK, about, crc32(payload, about)) + packed, payload
+    about = crc32(packed, _begin_of(seq))
+    head = _HEAD.pack(_MARK, about, crc32(payload, about)) + packed
+    return seq, key, head, payload if payload_at is None else b""
 
 
 def _sendable(meta: _Meta) -> _Meta:
@@ -69,12 +76,16 @@ def _sendable(meta: _Meta) -> _Meta:
     return msgspec.structs.replace(meta, headers=headers, **{name: clean(getattr(meta, name)) for name in names})
 
 
-def decode_row(row: Row) -> Record:
-    """The record of a row. Raises ``msgspec.MsgspecError`` on damaged bytes."""
+def decode_row(row: Row, payloads: PayloadReader | None = None) -> Record:
+    """The record of a row. Raises ``msgspec.MsgspecError`` on damaged bytes. ``payloads``: those beside the segment."""
     seq, key, packed, payload = row
     meta = _meta(seq, packed)
     if not (isinstance(key, bytes) and isinstance(payload, bytes)):
         raise msgspec.DecodeError("a column that is no bytes")
+    if meta.payload_bytes:
+        if payloads is None:
+            raise msgspec.DecodeError("its payload lies beside a segment")
+        payload = payloads.read(meta.payload_at, meta.payload_bytes)
     if packed[0] == _MARK:
         _, about, whole = _HEAD.unpack_from(packed)
         if crc32(payload, about) != whole:
@@ -102,6 +113,14 @@ def key_facts(seq: int, packed: bytes) -> tuple[int, int]:
     return meta.received_ns, meta.repeat
 
 
+def payload_bytes(row: Row) -> int:
+    """How long the payload of a row is that lies beside the segment; 0 where it does not, or where nobody can tell."""
+    try:
+        return _meta(row[0], row[2]).payload_bytes
+    except msgspec.MsgspecError:
+        return 0
+
+
 def _meta(seq: int, packed: bytes) -> _Meta:
     if not isinstance(packed, bytes):
         raise msgspec.DecodeError("a column that is no bytes")
@@ -111,9 +130,14 @@ def _meta(seq: int, packed: bytes) -> _Meta:
         raise msgspec.DecodeError("a column that is cut off")
     _, about, _ = _HEAD.unpack_from(packed)
     rest = packed[_HEAD.size :]
-    if crc32(rest, seq & _LOW) != about:
+    if crc32(rest, _begin_of(seq)) != about and crc32(rest, seq & _LOW) != about:  # as it once was
         raise msgspec.DecodeError("the columns do not fit their checksum")
     return _unpack(rest)
+
+
+def _begin_of(seq: int) -> int:
+    """What a checksum begins with: any bit of a number makes it another one."""
+    return (seq ^ seq >> 32) & _LOW
 
 
 def _unpack(packed: bytes) -> _Meta:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from receiver.journal.ahead import Ahead
 from receiver.journal.blank import SCHEMA, create
+from receiver.journal.payloads import LEAST_BYTES, PayloadWriter, payloads_of
 from receiver.journal.row import Row, encode_row
 from receiver.record import Record
 
@@ -39,14 +40,18 @@ SUFFIX = ".db"
 class Segment:
     """A file open for writing. One thread at a time, but for ``sync``; errors are ``sqlite3.Error`` or ``OSError``."""
 
-    def __init__(self, path: Path, page_bytes: int = SMALL_PAGES, spare: Path | None = None) -> None:
-        """For a new file: ``page_bytes``, one of ``PAGE_SIZES``; ``spare``: a file of zeros that becomes its log."""
+    def __init__(
+        self, path: Path, page_bytes: int = SMALL_PAGES, spare: Path | None = None, *, beside: bool = False
+    ) -> None:
+        """``beside``: large payloads lie beside the file. For a new one: ``page_bytes``, one of ``PAGE_SIZES``;
+        ``spare``: a file of zeros that becomes its log."""
         self.path = path
         #: whether its log was laid out as a whole before it began
         self.laid_out = False
         self._synchronous = ""
         self._syncing = threading.Lock()  # guards the one below, and that it is not closed during a sync
         self._log: int | None = None
+        self._payloads: PayloadWriter | None = None
         fresh = not path.exists()
         if fresh:
             create(path, page_bytes)
@@ -61,19 +66,23 @@ class Segment:
             self._db.execute("PRAGMA wal_autocheckpoint = 0")
             self._db.execute(_CACHE)
             self._db.execute(SCHEMA)
-            if fresh:
+            if beside:
+                self._payloads = PayloadWriter(payloads_of(path))
+            if fresh or beside:
                 sync_directory(path.parent)
             self._log = os.open(log_of(path), os.O_RDWR)
             self.ahead = Ahead(self._db, self._log)
         except (sqlite3.Error, OSError):
             if self._log is not None:
                 os.close(self._log)
+            if self._payloads is not None:
+                self._payloads.close()
             self._db.close()
             if fresh:  # tried again under another number, so that each try would leave a file behind
                 remove(path)
             raise
         # a page is logged anew by each commit that touches it: small commits fill the disk long before the rows do
-        self.written_bytes = self._folded_bytes + self.ahead.end
+        self.written_bytes = self._bytes(self.ahead.end)
 
     def append(self, records: Iterable[Record], *, sync: bool) -> None:
         """Write ``records`` in one transaction; with ``sync`` they are on disk when this returns."""
@@ -81,22 +90,40 @@ class Segment:
         if wanted != self._synchronous:
             self._db.execute(f"PRAGMA synchronous = {wanted}")
             self._synchronous = wanted
-        rows = [encode_row(record) for record in records]
-        inserts = [(_insert(len(piece)), [column for row in piece for column in row]) for piece in _pieces(rows)]
+        end = self._payloads.end if self._payloads is not None else 0
         try:
-            if len(inserts) == 1:
-                self._db.execute(*inserts[0])  # by itself a transaction
-            else:
-                self._db.execute("BEGIN IMMEDIATE")
-                for statement, columns in inserts:
-                    self._db.execute(statement, columns)
-                self._db.execute("COMMIT")
+            self._write(records, sync=sync)
         except BaseException:
             self._rollback()
+            if self._payloads is not None:
+                self._payloads.back_to(end)
             raise
-        self.written_bytes = self._folded_bytes + self.ahead.follow()
+        self.written_bytes = self._bytes(self.ahead.follow())
         if sync:
             self.ahead.lay_out()
+
+    def _write(self, records: Iterable[Record], *, sync: bool) -> None:
+        payloads = self._payloads
+        if payloads is None:
+            rows = [encode_row(record) for record in records]
+        else:
+            rows = [
+                encode_row(record, payloads.append(record.payload) if len(record.payload) >= LEAST_BYTES else None)
+                for record in records
+            ]
+            if sync:
+                payloads.sync()
+        inserts = [(_insert(len(piece)), [column for row in piece for column in row]) for piece in _pieces(rows)]
+        if len(inserts) == 1:
+            self._db.execute(*inserts[0])  # by itself a transaction
+        else:
+            self._db.execute("BEGIN IMMEDIATE")
+            for statement, columns in inserts:
+                self._db.execute(statement, columns)
+            self._db.execute("COMMIT")
+
+    def _bytes(self, log_bytes: int) -> int:
+        return self._folded_bytes + log_bytes + (self._payloads.end if self._payloads is not None else 0)
 
     def sync(self) -> None:
         """Return when every commit so far is on disk. In any thread; nothing where it is closed, which syncs as well.
@@ -105,6 +132,8 @@ class Segment:
         """
         with self._syncing:
             if self._log is not None:
+                if self._payloads is not None:
+                    self._payloads.sync()
                 os.fdatasync(self._log)
 
     def probe(self) -> None:
@@ -130,8 +159,11 @@ class Segment:
         finally:
             with self._syncing:
                 log, self._log = self._log, None
+                payloads, self._payloads = self._payloads, None
             if log is not None:
                 os.close(log)
+            if payloads is not None:
+                payloads.close()
             let_go(self._db, self.path)
 
     def _rollback(self) -> None:
@@ -229,9 +261,9 @@ def log_of(path: Path) -> Path:
 
 
 def file_bytes(path: Path) -> int:
-    """Disk bytes of a segment with its WAL."""
+    """Disk bytes of a segment with its WAL and its payloads."""
     total = 0
-    for part in (path, log_of(path)):
+    for part in (path, log_of(path), payloads_of(path)):
         try:
             total += part.stat().st_size
         except FileNotFoundError:
@@ -252,6 +284,7 @@ def remove(path: Path) -> None:
     """Delete a closed segment and what SQLite keeps beside it."""
     for name in (path.name, path.name + "-wal", path.name + "-shm"):
         path.with_name(name).unlink(missing_ok=True)
+    payloads_of(path).unlink(missing_ok=True)  # last: whoever has the segment open has opened this before
 
 
 def sync_directory(path: Path) -> None:

@@ -77,7 +77,7 @@ class Session(Protocol):
 
     def receive_frames(self, frames: Sequence[bytes], now_ns: int, events: list[Event]) -> int:
         """Add the events of binary messages that came together to ``events``, as far as :meth:`receive` would take
-        them: how many these are. Of those behind it knows nothing."""
+        them: how many these are. Of those behind it knows nothing. Raises nothing."""
 
     def replies(self) -> list[bytes | str]:
         """Messages to send to the peer now; each is handed out once. Only a text asks for any, no frame does."""

@@ -33,6 +33,7 @@ def ignorant_decoder(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     with monkeypatch.context() as patch:
         patch.setattr(MeetStreamSession, "receive", choke)
+        patch.setattr(MeetStreamSession, "_audio_chunk", choke)
         yield
 
 
