@@ -23,7 +23,7 @@ from receiver.journal.chain import Link, linked
 from receiver.journal.recent import Recent
 from receiver.journal.retention import TrimmedShelf
 from receiver.journal.room import Room
-from receiver.journal.segment import LARGE_PAGES, SMALL_PAGES, SUFFIX, Segment, is_damage, is_full
+from receiver.journal.segment import SUFFIX, Segment, is_damage, is_full
 from receiver.journal.spare import Spare
 from receiver.journal.syncer import Syncer
 from receiver.journal.tail import FRAMES_FACTOR, Tail, memory_bytes
@@ -295,8 +295,7 @@ class Lane(TrimmedShelf):
         path = self._folder / f"{first_seq:020d}{SUFFIX}"
         self._written.add(path)
         spare = self._spare.take() if self._spare is not None else None
-        media = self.name == MEDIA
-        segment = Segment(path, LARGE_PAGES if media else SMALL_PAGES, spare, beside=media)
+        segment = Segment(path, spare, beside=self.name == MEDIA)
         segment.ahead.step_bytes = self._ahead_bytes
         with self._lock:
             old, self._segment = self._segment, segment

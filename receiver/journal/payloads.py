@@ -1,9 +1,9 @@
 """The large payloads of a segment, one behind the other in a file beside it; a row says where its own lies.
 
-SQLite would copy each into pages, write those to its log, and once more into the file when the log is folded: sound is
-most of what a journal takes, and here it is written once. A payload is in its place before its row is committed, and
-synced before that is. Where a power failure had the row on disk sooner, before either was synced, the row's checksum
-tells: such a record is damaged, and is said to be.
+SQLite would copy each into pages, write those to its log with what else they hold, and once more into the file when the
+log is folded. Sound is most of what a journal takes, and here it is written once. A payload is in its place before its
+row is committed, and synced before that is. Where a power failure had the row on disk sooner, before either was synced,
+the row's checksum tells: such a record is damaged, and is said to be.
 """
 
 import os
@@ -13,7 +13,7 @@ import msgspec
 
 SUFFIX = ".payloads"
 #: smaller ones lie in their rows
-LEAST_BYTES = 16 << 10
+LEAST_BYTES = 1 << 10
 
 
 def payloads_of(path: Path) -> Path:

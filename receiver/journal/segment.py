@@ -22,8 +22,7 @@ from receiver.record import Record
 #: rows of one statement, and their bytes where it is more than one: SQLite lets go of the interpreter once for each
 #: statement, and to get it back takes a switch interval; but each that is kept for the next time keeps what it wrote
 _MOST_ROWS, _MOST_BYTES = 32, 64 << 10
-#: bytes of a page: of rows that a small one holds some of, and of those that would leave half of it empty. Fewer are
-#: written faster, and what one of them loses to damage is more
+#: bytes of a page; files of before, with frames in their rows, may have large ones
 PAGE_SIZES = SMALL_PAGES, LARGE_PAGES = 4096, 16384
 #: KiB of pages in memory: rows go to the end and are not looked at again
 _CACHE = "PRAGMA cache_size = -256"
@@ -40,11 +39,8 @@ SUFFIX = ".db"
 class Segment:
     """A file open for writing. One thread at a time, but for ``sync``; errors are ``sqlite3.Error`` or ``OSError``."""
 
-    def __init__(
-        self, path: Path, page_bytes: int = SMALL_PAGES, spare: Path | None = None, *, beside: bool = False
-    ) -> None:
-        """``beside``: large payloads lie beside the file. For a new one: ``page_bytes``, one of ``PAGE_SIZES``;
-        ``spare``: a file of zeros that becomes its log."""
+    def __init__(self, path: Path, spare: Path | None = None, *, beside: bool = False) -> None:
+        """``spare``: a file of zeros that becomes the log of a new one. ``beside``: large payloads lie beside it."""
         self.path = path
         #: whether its log was laid out as a whole before it began
         self.laid_out = False
@@ -54,7 +50,7 @@ class Segment:
         self._payloads: PayloadWriter | None = None
         fresh = not path.exists()
         if fresh:
-            create(path, page_bytes)
+            create(path, SMALL_PAGES)
             if spare is not None:
                 with contextlib.suppress(OSError):
                     spare.replace(log_of(path))
