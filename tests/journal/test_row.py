@@ -21,10 +21,10 @@ def a_row(seq: int = SEQ) -> tuple[int, bytes, bytes, bytes]:
 @pytest.mark.parametrize("bit", range(63))
 def test_a_flipped_bit_of_the_number_is_told(bit: int) -> None:
     """A number beyond all others would end whatever is read in order."""
-    seq, *rest = a_row()
-    assert decode_row((seq, *rest)).payload == b"payload"
+    seq, key, meta, payload = a_row()
+    assert decode_row((seq, key, meta, payload)).payload == b"payload"
     with pytest.raises(msgspec.DecodeError, match="columns do not fit"):
-        decode_row((seq ^ 1 << bit, *rest))
+        decode_row((seq ^ 1 << bit, key, meta, payload))
 
 
 @given(st.integers(1, (1 << 63) - 1), st.data())
