@@ -230,8 +230,9 @@ class Peer:
 
     def _note_taken(self) -> None:
         self._taken = False
-        if self._flow is not None:
-            self._flow.taken_at_once()
+        flow = self._flow
+        if flow is not None and (flow.bytes or flow.asked):
+            flow.taken_at_once()
 
     def _waits_for_peer(self) -> bool:
         if self._flow is None or self._said is not None:

@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from receiver.bundle import Part, pack
 from receiver.journal.base import EVENTS, MEDIA, QUARANTINE
 from receiver.journal.lane import LaneLimits
 from receiver.journal.sqlite import SqliteJournal
 from receiver.journal.state import State
-from receiver.record import Record, pack_frames
+from receiver.record import Record
 from tests.benchmarks.frames import PCM_BYTES
 from tests.faults.load import body
 from tests.vendors.meetstream_wire import frame
@@ -90,15 +91,17 @@ def _callback(number: int, received_ns: int) -> Record:
 
 
 def _audio() -> Callable[[int, int], Record]:
-    """Makes records of ``_FRAMES`` frames. Only their arrival differs."""
+    """Makes bundles of ``_FRAMES`` frames. Only their arrival differs."""
     message = frame(pcm=os.urandom(PCM_BYTES))
 
     def make(number: int, received_ns: int) -> Record:
-        payload = pack_frames((received_ns, message) for _ in range(_FRAMES))
         subject = f"bot-{number // 1000}"
+        part = Part(
+            f"connection-{subject}", subject, b"", _FRAMES, [received_ns] * _FRAMES, [len(message)] * _FRAMES
+        )  # fmt: skip
         return Record(
-            vendor="meetstream", endpoint="default", kind="frames", payload=payload, received_ns=received_ns,
-            channel="audio", connection=f"connection-{subject}", subject=subject,
+            vendor="meetstream", endpoint="default", kind="bundle", payload=pack([part], [message] * _FRAMES),
+            received_ns=received_ns, channel="audio",
         )  # fmt: skip
 
     return make

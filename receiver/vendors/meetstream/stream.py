@@ -4,7 +4,6 @@ A session knows what the messages so far have told (bot, channel, sample clock, 
 until a message says otherwise. It knows no socket and no clock: messages and times come in as arguments.
 """
 
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
@@ -196,10 +195,12 @@ class MeetStreamSession:
         head, begin, speaker = self._head, self._head_bytes, self._speaker
         if not head or self.channel != "audio":
             return at
-        with contextlib.suppress(Exception):  # a fault of ours: `receive` meets it again, and is answered there
+        try:
             while at < len(frames) and (frame := frames[at]).startswith(head):
                 events.append(self._audio_chunk(frame, memoryview(frame)[begin:], speaker, now_ns))
                 at += 1
+        except Exception:  # a fault of ours: `receive` meets it again, and is answered there
+            return at
         return at
 
     def _legacy_chunk(self, body: dict[str, Any], payload: bytes, now_ns: int) -> Decoded:
