@@ -113,6 +113,8 @@ class Aftermath:
     chunks: int = 0
     repeats: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
+    #: the first of them, for whoever looks for the reason
+    named: dict[str, list[str]] = field(default_factory=dict)
     twice: int = 0
     out_of_order: int = 0
     untold_streams: list[str] = field(default_factory=list)
@@ -141,7 +143,11 @@ class Aftermath:
 
     def other(self, name: str, far: FileSide, ids: Counter[str]) -> None:
         """A sink that gets all but media, at least once, against the file."""
-        self.missing[name] += len(set(far.sequences).difference(ids))
+        missing = sorted((far.sequences[id_], id_) for id_ in set(far.sequences).difference(ids))
+        self.missing[name] += len(missing)
+        if missing:
+            newest = max(far.sequences.values())
+            self.named[name] = [f"{id_} ({newest - sequence} before the last)" for sequence, id_ in missing[:10]]
         self.strange[name] += len(set(ids).difference(far.sequences))
         self.repeats[name] += ids.total() - len(ids)
 
@@ -173,5 +179,7 @@ class Aftermath:
             report.equal("kafka: keys whose events are out of order", self.kafka_order, [])
             report.equal("kafka: events with another sequence number than in the file", self.kafka_ids, 0)
         report.figure("events, of these sound", f"{self.events:,}, {self.chunks:,}")
+        for name, named in self.named.items():
+            report.figure(f"{name}: missing", ", ".join(named))
         for name, count in self.repeats.items():
             report.figure(f"{name}: repeats of events with the same id", count)
