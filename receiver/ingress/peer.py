@@ -70,6 +70,8 @@ class Peer:
         self._others = Others()
         #: what has come, and from where on that is still to be looked at, or to become a whole frame
         self._held, self._held_at = b"", 0
+        #: what has come behind that while nobody takes anything: to join each to it would copy all of it each time
+        self._behind: list[bytes] = []
         #: while ``receive`` waits
         self._taker: Taker | None = None
         #: whether frames were taken at once since this was last looked at, and what doing so has met
@@ -108,7 +110,7 @@ class Peer:
     def lying_bytes(self) -> int:
         """What was read and is still to be received."""
         size: int = self._queue._size
-        return size + len(self._held) - self._held_at
+        return size + len(self._held) - self._held_at + sum(map(len, self._behind))
 
     def gone(self) -> None:
         """The socket is not read any more."""
@@ -146,8 +148,11 @@ class Peer:
             self._taken = True
         self._taker = taker
         try:
-            if self._held:
-                self._go_through(self._held, self._held_at)
+            if self._held and not lying:
+                if self._behind:
+                    self._go_through(self._joined(), 0)
+                else:
+                    self._go_through(self._held, self._held_at)
             if self._taken:
                 self._note_taken()
             if self._flow is not None and not lying:  # else there is enough for now
@@ -180,13 +185,23 @@ class Peer:
         self._held += data
 
     def _arrived(self, data: bytes) -> None:
-        self._go_through(self._held[self._held_at :] + data if self._held else data, 0)
+        if not self._held:
+            self._go_through(data, 0)
+        else:
+            self._behind.append(data)
+            if self._taker is not None and not self._queue._buffer:
+                self._go_through(self._joined(), 0)
         if self._heartbeat is not None:
             self._heartbeat.quiet = 0
         if self._taken:
             self._note_taken()
         elif self._flow is not None:
             self._flow.arrived(len(data), complete=bool(self._queue._buffer))
+
+    def _joined(self) -> bytes:
+        data = b"".join((self._held[self._held_at :], *self._behind))
+        self._behind.clear()
+        return data
 
     def _go_through(self, data: bytes, at: int) -> None:
         """Have the frames taken that ``data`` has from ``at`` on, as far as somebody takes them; hold the rest."""
