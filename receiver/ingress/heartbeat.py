@@ -13,6 +13,8 @@ class Heartbeat:
     That something came costs next to nothing, and one timer a connection runs at half of ``every_s``.
     """
 
+    __slots__ = ("_half_s", "_is_reading", "_timer", "_transport", "quiet")
+
     def __init__(self, transport: asyncio.Transport, every_s: float, is_reading: Callable[[], bool]) -> None:
         """``is_reading``: whether this side waits for the peer now."""
         self._transport = transport

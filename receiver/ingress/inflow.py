@@ -25,6 +25,10 @@ class Flow:
     """One socket. ``arrived`` for each read, ``wait`` and ``taken`` around the taking of each message; in place of all
     three ``taken_at_once``, where messages are taken while it is read."""
 
+    __slots__ = (
+        "_inflow", "_is_held_up", "_transport", "_waiting", "asked", "bytes", "paused", "queued", "share_bytes",
+    )  # fmt: skip
+
     def __init__(self, inflow: "Inflow", transport: asyncio.Transport, is_held_up: Callable[[], bool]) -> None:
         """``is_held_up``: whether somebody else has paused the reading, who will resume it as well."""
         #: since the last message was taken

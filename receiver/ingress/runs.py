@@ -60,6 +60,8 @@ def may_become_one(data: bytes, at: int, most_bytes: int) -> bool:
 class Others:
     """Knows where the frames end that are in no run, and whether a message of several frames is under way."""
 
+    __slots__ = ("begun", "owed")
+
     def __init__(self) -> None:
         #: what is still to come of the frame that was passed last
         self.owed = 0

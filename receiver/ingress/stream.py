@@ -44,6 +44,12 @@ class Stream:
     messages are records of their own, frames are gathered into bundles; all of them keep their order.
     """
 
+    __slots__ = (
+        "_arrivals_ns", "_frame_events", "_frames", "_frames_state", "_granted_bytes", "_journal", "_key", "_note",
+        "_opened", "_opening", "_rim", "_shedding", "_since_s", "book", "bytes", "connection", "failed", "messages",
+        "session",
+    )  # fmt: skip
+
     def __init__(self, rim: Rim, session: Session, note: StreamNote, book: Book) -> None:
         self.session = session
         self.connection = note.connection

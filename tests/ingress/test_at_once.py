@@ -133,7 +133,7 @@ async def test_a_fault_in_taking_at_once_closes_the_socket_with_1011(tmp_path: P
     async with running(tmp_path) as server:
         async with dialled(server, AUDIO) as socket:
             stream = await opened(server, socket)
-            stream._keep = None  # type: ignore[method-assign,assignment]
+            stream.book = None  # type: ignore[assignment]
             await socket.send(sound())
             with pytest.raises(ConnectionClosed):
                 await asyncio.wait_for(socket.recv(), DEADLINE_S)

@@ -263,7 +263,7 @@ async def test_a_fault_of_ours_closes_one_socket_with_1011(tmp_path: Path) -> No
             await socket.send(sound())
             await received(server, 1)
             (stream,) = server.sockets._peers
-            stream.session.replies = None  # type: ignore[method-assign,assignment]
+            stream.session._replies = None  # type: ignore[attr-defined]
             await socket.send(ready("bot-1"))
             with pytest.raises(ConnectionClosed):
                 await asyncio.wait_for(socket.recv(), DEADLINE_S)

@@ -50,6 +50,11 @@ _DECODER = msgspec.msgpack.Decoder(_State)
 class MeetStreamSession:
     """See :class:`receiver.vendors.base.Session`. Raises nothing but ``Malformed``, and stays usable after it."""
 
+    __slots__ = (
+        "_ended", "_head", "_head_bytes", "_prefix", "_repeat", "_replies", "_source", "_speaker", "_state", "channel",
+        "subject", "track",
+    )  # fmt: skip
+
     def __init__(self, record: Record) -> None:
         self._source = f"/{record.vendor}/{record.endpoint}"
         self._prefix = record.connection or "decode"
