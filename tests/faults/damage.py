@@ -95,7 +95,10 @@ def spoil(journal: Path, dice: random.Random) -> list[tuple[str, str]]:
     """Damage one file below ``journal``, or two; ``(file, how)`` of each."""
     closed, newest = _segments(journal / "events")
     media, _ = _segments(journal / "media")
-    groups = [closed, [newest], [Path(f"{newest}-wal")], media, [journal / "state.db"], [journal / "state.db-wal"]]
+    sound = sorted((journal / "media").glob("*.payloads"))
+    groups = [
+        closed, [newest], [Path(f"{newest}-wal")], media, sound, [journal / "state.db"], [journal / "state.db-wal"],
+    ]  # fmt: skip
     groups = [there for group in groups if (there := [path for path in group if path.exists() and path.stat().st_size])]
     done = []
     for group in dice.sample(groups, 1 if dice.random() < 0.7 else 2):
