@@ -6,9 +6,13 @@ more. Rows of the first version have no such head and are taken as they are.
 """
 
 import struct
-from zlib import crc32
 
 import msgspec
+
+try:
+    from isal.isal_zlib import crc32
+except ImportError:  # a platform that it is not made for
+    from zlib import crc32
 
 from receiver.journal.payloads import PayloadReader
 from receiver.record import Kind, Record

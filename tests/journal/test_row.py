@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from receiver.journal import row
 from receiver.journal.row import _HEAD, decode_row, encode_row
 from receiver.record import Record
 
@@ -37,6 +38,12 @@ def test_any_flipped_bit_of_meta_or_payload_is_told(seq: int, data: st.DataObjec
     columns[which] = bytes(spoilt)
     with pytest.raises(msgspec.DecodeError, match="fit"):
         decode_row((seq, key, columns[0], columns[1]))
+
+
+@given(st.binary(max_size=300), st.integers(0, 0xFFFFFFFF))
+def test_checksums_are_those_of_zlib(data: bytes, begin: int) -> None:
+    """Whichever library makes them: a journal may move to another machine."""
+    assert row.crc32(data, begin) == crc32(data, begin)
 
 
 def test_a_row_of_before_is_taken() -> None:
