@@ -29,7 +29,9 @@ def take_run(data: bytes, at: int, most_bytes: int, most_frames: int = 1 << 30) 
     where they end. One longer than ``most_bytes`` or 64 KiB is none of them."""
     frames: list[bytes] = []
     view, size, apply_mask = memoryview(data), len(data), unmask()
-    while size - at > 5 and data[at] == BINARY and len(frames) < most_frames:
+    for _ in range(most_frames):
+        if size - at < 6 or data[at] != BINARY:
+            break
         length = data[at + 1]
         if length == _TWO_BYTES:
             begin, length = at + 8, data[at + 2] << 8 | data[at + 3]
