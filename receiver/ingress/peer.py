@@ -9,7 +9,9 @@ task for each costs more than to take it; else they lie here as they came.
 """
 
 import asyncio
+import fcntl
 import struct
+import termios
 from collections.abc import Awaitable, Callable
 from typing import Protocol, cast
 
@@ -22,6 +24,9 @@ from receiver.ingress.runs import BINARY, Others, may_become_one, take_run
 
 _NO_STATUS = 1005
 _CONTROL_HEAD_BYTES = 6
+#: uvloop reads so much at once
+_READ_BYTES = 256_000
+_INT = struct.Struct("i")
 #: codes below 3000 that a peer may tell (RFC 6455, 7.4.1); aiohttp also lets 1006 and 5000 to 65535 through
 _TOLD = frozenset(WSCloseCode) - {WSCloseCode.ABNORMAL_CLOSURE}
 
@@ -116,8 +121,10 @@ class Peer:
         return self._socket
 
     def lying_bytes(self) -> int:
-        """What was read and is still to be received."""
+        """What has come and is still to be received: here, and at the system while nothing is read."""
         size: int = self._queue._size
+        if self._flow is not None and self._flow.paused and self._transport is not None:
+            size += _unread_bytes(self._transport)
         return size + len(self._held) - self._held_at + self._behind_bytes
 
     def gone(self) -> None:
@@ -200,6 +207,8 @@ class Peer:
             self._behind_bytes += len(data)
             if self._taker is not None and not self._queue._buffer:
                 self._go_through(self._joined(), 0)
+            elif self._flow is not None and not self._flow.paused:
+                self._flow.pause()  # one read of much is cheaper than many of little, and there is something to take
         if self._heartbeat is not None:
             self._heartbeat.quiet = 0
         if self._taken:
@@ -279,6 +288,16 @@ class Peer:
         if self._transport is not None:
             self._transport.close()
             self._transport = None
+
+
+def _unread_bytes(transport: asyncio.Transport) -> int:
+    """What has come and is not read yet, as far as one read takes it (tcp(7), SIOCINQ)."""
+    try:
+        number = transport.get_extra_info("socket").fileno()
+        (size,) = _INT.unpack(fcntl.ioctl(number, termios.FIONREAD, bytes(_INT.size)))
+    except OSError:  # it is closing
+        return 0
+    return min(_READ_BYTES, int(size))
 
 
 async def _try(sending: Awaitable[None]) -> bool:

@@ -201,6 +201,26 @@ async def test_a_peer_tells_what_lies_there(tmp_path: Path) -> None:
         assert peer.lying_bytes() == 0
 
 
+async def test_what_the_system_holds_counts_while_nothing_is_read(tmp_path: Path) -> None:
+    """A socket that waits for room is read no more once there is something to take, and still tells all that lies
+    there: it is let in for that."""
+    async with running(tmp_path) as server, dialled(server, AUDIO) as socket:
+        await opened(server, socket)
+        (peer,) = server.sockets._peers.values()
+        memory = server.journal.lanes[MEDIA]._memory
+        memory.bytes += 1 << 30
+        one = sound()
+        for number in range(20):
+            await socket.send(one)
+            await until(lambda number=number: peer.lying_bytes() >= number * len(one))  # type: ignore[misc]
+        assert peer._flow is not None and peer._flow.paused
+        assert peer._behind_bytes + len(peer._held) < 4 * len(one)
+        memory.bytes -= 1 << 30
+        memory.admit()
+        await until(lambda: book_of(server).journalled == 22)
+        assert peer.lying_bytes() == 0 and not peer._flow.paused
+
+
 async def _send_all(socket: Any, pcm: list[bytes]) -> None:
     for samples in pcm:
         await socket.send(frame(pcm=samples))
