@@ -1,6 +1,7 @@
 """Frames that are taken as they are read, without a task that is woken for each: the same as all others, in order."""
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,24 @@ async def test_what_comes_with_the_handshake_is_not_lost(tmp_path: Path, cut: in
         await drained(server)
         assert book_of(server).received == 4 and book_of(server).balanced
     assert [samples_of(one) for one in of_type(tmp_path, "audio.chunk")] == [one[-1920:] for one in sent]
+
+
+async def test_who_is_gone_before_everything_is_loaded_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first socket waits for that, the connection may not."""
+    monkeypatch.setattr("receiver.ingress.websocket.unmask", lambda: time.sleep(0.3))
+    async with running(tmp_path) as server:
+        _, writer = await wire(server.url, handshake())
+        await asyncio.sleep(0.1)
+        writer.transport.abort()
+        await until(lambda: server.sockets._is_ready)
+        await asyncio.sleep(0.05)
+        assert book_of(server).sockets_total == 0
+        async with dialled(server, AUDIO) as socket:
+            await socket.send(sound())
+            await until(lambda: book_of(server).journalled == 1)
+    assert not [record for record in caplog.records if record.name.startswith("aiohttp")]
 
 
 async def test_a_fault_in_taking_at_once_closes_the_socket_with_1011(tmp_path: Path) -> None:
