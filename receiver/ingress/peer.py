@@ -98,26 +98,25 @@ class Peer:
     async def accept(self, request: web.BaseRequest) -> web.WebSocketResponse:
         """Complete the handshake. Raises ``web.HTTPBadRequest`` where it is none; returns what the handler returns."""
         transport, inner = request.transport, request.protocol
-        door = cast(HandsOver, transport.get_protocol()) if transport is not None else None
-        if door is not None:
-            self._held, inner._message_tail = inner._message_tail, b""
-            door.to_socket = self._came_early
+        if transport is None:
+            raise web.HTTPBadRequest(text="the connection is gone")
+        door = cast(HandsOver, transport.get_protocol())
+        self._held, inner._message_tail = inner._message_tail, b""
+        door.to_socket = self._came_early
         try:
             await self._socket.prepare(request)
         except BaseException as problem:
-            if door is not None:
-                door.to_socket, inner._message_tail = None, self._held
+            door.to_socket, inner._message_tail = None, self._held
             if isinstance(problem, ValueError):
                 raise web.HTTPBadRequest(text="Sec-WebSocket-Key is not base64") from problem
             raise
         self._queue = cast("WebSocketDataQueue", self._socket._reader)
         self._reader = cast("WebSocketReader", inner._payload_parser)
         self._transport = transport
-        if transport is not None and door is not None:
-            self._flow = Flow(self._inflow, transport, lambda: bool(getattr(inner, "_reading_paused", False)))
-            if self._heartbeat_s:
-                self._heartbeat = Heartbeat(transport, self._heartbeat_s, self._waits_for_peer)
-            door.to_socket = self._arrived
+        self._flow = Flow(self._inflow, transport, lambda: bool(getattr(inner, "_reading_paused", False)))
+        if self._heartbeat_s:
+            self._heartbeat = Heartbeat(transport, self._heartbeat_s, self._waits_for_peer)
+        door.to_socket = self._arrived
         return self._socket
 
     def lying_bytes(self) -> int:
@@ -264,9 +263,8 @@ class Peer:
 
     def _note_taken(self) -> None:
         self._taken = False
-        flow = self._flow
-        if flow is not None and (flow.bytes or flow.asked):
-            flow.taken_at_once()
+        if self._flow is not None:
+            self._flow.taken_at_once()
 
     def _waits_for_peer(self) -> bool:
         if self._flow is None or self._said is not None:

@@ -54,8 +54,6 @@ class Sockets:
         if not self._is_ready:
             await asyncio.to_thread(unmask)
             self._is_ready = True
-            if request.transport is None:
-                raise web.HTTPBadRequest(text="the connection is gone")
         endpoint = target.endpoint
         server = self._server
         peer = Peer(

@@ -18,7 +18,7 @@ import structlog
 
 from receiver.errors import DiskFull, JournalUnavailable
 from receiver.journal.aside import aside
-from receiver.journal.base import EVENTS, MEDIA, Ended
+from receiver.journal.base import EVENTS, Ended
 from receiver.journal.chain import Link, linked
 from receiver.journal.recent import Recent
 from receiver.journal.retention import TrimmedShelf
@@ -295,7 +295,7 @@ class Lane(TrimmedShelf):
         path = self._folder / f"{first_seq:020d}{SUFFIX}"
         self._written.add(path)
         spare = self._spare.take() if self._spare is not None else None
-        segment = Segment(path, spare, beside=self.name == MEDIA)
+        segment = self._written_at(path, spare)
         segment.ahead.step_bytes = self._ahead_bytes
         with self._lock:
             old, self._segment = self._segment, segment

@@ -100,12 +100,16 @@ class OpenedShelf(Shelf):
         if self._chained and file_bytes(path) > _MOST_BYTES:
             with closing(Leaves(path)) as leaves:
                 return None, leaves.last_in_tree() != self._newest.seq
-        segment = Segment(path, beside=self.name == MEDIA)
+        segment = self._written_at(path)
         if segment.sound():
             return segment, False
         segment.close()
         self._tell(path, _UNSOUND)
         return None, True
+
+    def _written_at(self, path: Path, spare: Path | None = None) -> Segment:
+        """A file to write to. Sound and pictures are large: theirs lie beside it."""
+        return Segment(path, spare, beside=self.name == MEDIA)
 
     def _look_at(self, path: Path, *, wholly: bool) -> None:
         reader = self._open_or_mend(path)
@@ -146,11 +150,8 @@ class OpenedShelf(Shelf):
         aside = path.with_name(path.name + f".damaged-{time.time_ns()}")
         self.damaged = True
         log.error("journal.segment.set_aside", lane=self.name, file=path.name, to=aside.name, error=problem)
-        for suffix in ("", "-wal"):
-            part = path.with_name(path.name + suffix)
+        for part, suffix in ((path, ""), (log_of(path), "-wal"), (payloads_of(path), PAYLOADS)):
             if part.exists():
                 part.rename(aside.with_name(aside.name + suffix))
         path.with_name(path.name + "-shm").unlink(missing_ok=True)
-        if payloads_of(path).exists():
-            payloads_of(path).rename(aside.with_name(aside.name + PAYLOADS))
         self._paths.remove(path)

@@ -45,7 +45,7 @@ class Segment:
         #: whether its log was laid out as a whole before it began
         self.laid_out = False
         self._synchronous = ""
-        self._syncing = threading.Lock()  # guards the one below, and that it is not closed during a sync
+        self._syncing = threading.Lock()  # guards the two below, and that they are not closed during a sync
         self._log: int | None = None
         self._payloads: PayloadWriter | None = None
         fresh = not path.exists()
@@ -62,9 +62,11 @@ class Segment:
             self._db.execute("PRAGMA wal_autocheckpoint = 0")
             self._db.execute(_CACHE)
             self._db.execute(SCHEMA)
+            named = fresh
             if beside:
+                named |= not payloads_of(path).exists()
                 self._payloads = PayloadWriter(payloads_of(path))
-            if fresh or beside:
+            if named:
                 sync_directory(path.parent)
             self._log = os.open(log_of(path), os.O_RDWR)
             self.ahead = Ahead(self._db, self._log)
@@ -99,16 +101,9 @@ class Segment:
             self.ahead.lay_out()
 
     def _write(self, records: Iterable[Record], *, sync: bool) -> None:
-        payloads = self._payloads
-        if payloads is None:
-            rows = [encode_row(record) for record in records]
-        else:
-            rows = [
-                encode_row(record, payloads.append(record.payload) if len(record.payload) >= LEAST_BYTES else None)
-                for record in records
-            ]
-            if sync:
-                payloads.sync()
+        rows = [encode_row(record, self._put_beside(record.payload)) for record in records]
+        if sync and self._payloads is not None:
+            self._payloads.sync()
         inserts = [(_insert(len(piece)), [column for row in piece for column in row]) for piece in _pieces(rows)]
         if len(inserts) == 1:
             self._db.execute(*inserts[0])  # by itself a transaction
@@ -117,6 +112,12 @@ class Segment:
             for statement, columns in inserts:
                 self._db.execute(statement, columns)
             self._db.execute("COMMIT")
+
+    def _put_beside(self, payload: bytes) -> int | None:
+        """Where a payload lies beside the file now; ``None``: it is for its row."""
+        if self._payloads is None or len(payload) < LEAST_BYTES:
+            return None
+        return self._payloads.append(payload)
 
     def _bytes(self, log_bytes: int) -> int:
         return self._folded_bytes + log_bytes + (self._payloads.end if self._payloads is not None else 0)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from receiver.ingress.inflow import Flow, Inflow
 from receiver.ingress.peer import Peer
 from receiver.ingress.runs import Others, may_become_one, take_run
+from tests.ingress.test_inflow import Wirelike
 from tests.ingress.test_wire_frames import BINARY, CLOSE, PING, TEXT, frame
 
 MOST = 70_000
@@ -184,24 +185,11 @@ async def test_a_small_rest_keeps_nothing_large_in_memory() -> None:
     assert len(taker.taken) == 200 and len(peer._held) == peer.lying_bytes() == 50
 
 
-class Wire:
-    """A transport of which only the reading counts."""
-
-    def __init__(self) -> None:
-        self.reading = True
-
-    def pause_reading(self) -> None:
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        self.reading = True
-
-
 @pytest.mark.parametrize("behind", [False, True])
 async def test_what_lies_there_has_a_ceiling(behind: bool) -> None:
     """A loop reads many times before those have their turn who are woken, and each time as much as there is. Frames
     that are received one by one make no room for as much again."""
-    peer, taker, wire = peer_for(), Taker(), Wire()
+    peer, taker, wire = peer_for(), Taker(), Wirelike()
     taker.takes = False
     peer._flow = Flow(peer._inflow, cast(Any, wire), lambda: False)
     read = masked(bytes(1000)) * 250
