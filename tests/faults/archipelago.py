@@ -80,9 +80,17 @@ async def archipelago(options: Options, report: Report) -> AsyncIterator[Archipe
         sections = [_GOOD, *map(targets.section, targets.mood), raises.section(), blocks.section()]
         sections += [part.section() for part in (disk, kafka) if part is not None]
         environ = install(folder / "site")
-        # in the short form outages are short, too
-        keys = f"helper_after_s = {options.pick(1, 5)}"
-        server = await stack.enter_async_context(serving(folder, "\n".join(sections), keys=keys, environ=environ))
+        # in the short form outages are short, too: what they leave behind has to be on disk and in many pieces
+        short, journal = not options.long, "min_free_bytes = 0"
+        server = await stack.enter_async_context(
+            serving(
+                folder,
+                "\n".join(sections),
+                keys="helper_after_s = 1" if short else "",
+                journal=f"{journal}\n[journal.media]\ntail_bytes = {1 << 20}" if short else journal,
+                environ=environ,
+            )
+        )
         async with sending(server.url, "bot", bots=8, rate=_RATE, sockets=4, each=True) as senders:
             here = Archipelago(server, faults, senders[0])
             yield here
