@@ -37,6 +37,9 @@ class Taker(Protocol):
     def is_ready(self) -> bool:
         """Whether it takes frames now."""
 
+    def wait_for_room(self, let_in: Callable[[], bool], lying_bytes: Callable[[], int]) -> bool:
+        """Whether it will, and calls ``let_in`` when it does; false: it takes none before the next is received."""
+
     def take_at_once(self, frames: list[bytes]) -> int:
         """Take them, as far as nothing speaks against one; how many were taken."""
 
@@ -56,9 +59,9 @@ class Peer:
 
     # here and in what else a frame meets: with a thousand sockets each look at an attribute is one into cold memory
     __slots__ = (
-        "_behind", "_behind_bytes", "_close_wait_s", "_cut_off", "_fault", "_flow", "_heartbeat", "_heartbeat_s",
-        "_held", "_held_at", "_inflow", "_most_bytes", "_others", "_queue", "_reader", "_said", "_socket", "_taken",
-        "_taker", "_transport", "clean", "code",
+        "_behind", "_behind_bytes", "_close_wait_s", "_cut_off", "_ending", "_fault", "_flow", "_heartbeat",
+        "_heartbeat_s", "_held", "_held_at", "_inflow", "_inside", "_most_bytes", "_number", "_others",
+        "_outside", "_queue", "_reader", "_said", "_socket", "_taken", "_taker", "_transport", "clean", "code",
     )  # fmt: skip
 
     def __init__(self, inflow: Inflow, *, max_message_bytes: int, heartbeat_s: float, close_wait_s: float) -> None:
@@ -90,8 +93,14 @@ class Peer:
         #: whether frames were taken at once since this was last looked at, and what doing so has met
         self._taken = False
         self._fault: Exception | None = None
+        #: whether frames that lie here wait for room; who waits for that, and the end of the socket that came meanwhile
+        self._outside = False
+        self._inside: asyncio.Future[None] | None = None
+        self._ending: WSMessage | None = None
         self._close_wait_s = close_wait_s
         self._transport: asyncio.Transport | None = None
+        #: of the descriptor
+        self._number = -1
         self._said: int | None = None
         self._cut_off: asyncio.TimerHandle | None = None
 
@@ -113,6 +122,8 @@ class Peer:
         self._queue = cast("WebSocketDataQueue", self._socket._reader)
         self._reader = cast("WebSocketReader", inner._payload_parser)
         self._transport = transport
+        wire = transport.get_extra_info("socket")
+        self._number = wire.fileno() if wire is not None else -1
         self._flow = Flow(self._inflow, transport, lambda: bool(getattr(inner, "_reading_paused", False)))
         if self._heartbeat_s:
             self._heartbeat = Heartbeat(transport, self._heartbeat_s, self._waits_for_peer)
@@ -123,7 +134,7 @@ class Peer:
         """What has come and is still to be received: here, and at the system while nothing is read."""
         size: int = self._queue._size
         if self._flow is not None and self._flow.paused and self._transport is not None:
-            size += _unread_bytes(self._transport)
+            size += _unread_bytes(self._number)
         return size + len(self._held) - self._held_at + self._behind_bytes
 
     def gone(self) -> None:
@@ -163,20 +174,30 @@ class Peer:
         self._taker = taker
         try:
             if self._held and not lying:
-                if self._behind:
-                    self._go_through(self._joined(), 0)
-                else:
-                    self._go_through(self._held, self._held_at)
+                self._go_on()
             if self._taken:
                 self._note_taken()
-            if self._flow is not None and not lying:  # else there is enough for now
-                self._flow.wait()
-            message = await self._socket.receive()
+            message = await self._receive()
         finally:
             self._taker = None
         if self._fault is not None:
             raise self._fault
         return message
+
+    async def _receive(self) -> WSMessage:
+        """What aiohttp has read next; what lies here comes before that the socket has ended."""
+        lying = self._queue._buffer
+        if self._ending is None:
+            if self._flow is not None and not lying and not self._outside:  # else there is enough for now
+                self._flow.wait()
+            message = await self._socket.receive()
+            if not self._outside:
+                return message
+            self._ending = message
+        while self._outside:
+            self._inside = asyncio.get_running_loop().create_future()
+            await self._inside
+        return cast("WSMessage", await self._queue.read()) if lying else self._ending
 
     async def send(self, text: bytes | str) -> bool:
         """Send a message; whether the socket was still there."""
@@ -204,22 +225,43 @@ class Peer:
         else:
             self._behind.append(data)
             self._behind_bytes += len(data)
-            if self._taker is not None and not self._queue._buffer:
-                self._go_through(self._joined(), 0)
-            elif self._flow is not None and not self._flow.paused:
-                self._flow.pause()  # one read of much is cheaper than many of little, and there is something to take
+            if self._taker is not None and not self._outside and not self._queue._buffer:
+                self._go_on()
+            else:
+                self._pause()  # one read of much is cheaper than many of little, and there is something to take
         if self._heartbeat is not None:
             self._heartbeat.quiet = 0
         if self._taken:
             self._note_taken()
         elif self._flow is not None:
-            self._flow.arrived(len(data), complete=bool(self._queue._buffer))
+            self._flow.arrived(len(data), complete=self._outside or bool(self._queue._buffer))
 
-    def _joined(self) -> bytes:
-        data = b"".join((self._held[self._held_at :], *self._behind))
-        self._behind.clear()
-        self._behind_bytes = 0
-        return data
+    def _pause(self) -> None:
+        if self._flow is not None and not self._flow.paused:
+            self._flow.pause()
+
+    def _let_in(self) -> bool:
+        """There is room for what lies here."""
+        self._outside = False
+        if self._inside is not None and not self._inside.done():
+            self._inside.set_result(None)
+        if self._taker is None:
+            return False
+        self._go_on()
+        if self._taken:
+            self._note_taken()
+        if self._flow is not None and not self._outside and not self._queue._buffer:
+            self._flow.wait()
+        return True
+
+    def _go_on(self) -> None:
+        """Look at what lies here."""
+        data, at = self._held, self._held_at
+        if self._behind:
+            data, at = b"".join((data[at:], *self._behind)), 0
+            self._behind.clear()
+            self._behind_bytes = 0
+        self._go_through(data, at)
 
     def _go_through(self, data: bytes, at: int) -> None:
         """Have the frames taken that ``data`` has from ``at`` on, as far as somebody takes them; hold the rest."""
@@ -227,13 +269,13 @@ class Peer:
         while at < size:
             if data[at] != BINARY or others.owed or others.begun:
                 begin, at = at, others.passed(data, at)
-            elif self._taker is None or self._queue._buffer:
+            elif self._taker is None or self._outside or self._queue._buffer:
                 break
             else:
                 begin, at = at, self._take(self._taker, data, at)
                 if at > begin:
                     continue
-                if may_become_one(data, at, self._most_bytes):
+                if self._outside or may_become_one(data, at, self._most_bytes):
                     break
                 at = others.passed(data, at)
             if at == begin:
@@ -256,6 +298,10 @@ class Peer:
             if taken == len(frames):
                 return end
             _, at = take_run(data, at, self._most_bytes, taken)
+        elif taker.wait_for_room(self._let_in, self.lying_bytes):
+            self._outside = True
+            self._pause()
+            return at
         refused, at = take_run(data, at, self._most_bytes, 1)
         for frame in refused:
             self._queue.feed_data(WSMessage(WSMsgType.BINARY, frame, ""), len(frame))
@@ -288,12 +334,11 @@ class Peer:
             self._transport = None
 
 
-def _unread_bytes(transport: asyncio.Transport) -> int:
-    """What has come and is not read yet, as far as one read takes it (tcp(7), SIOCINQ)."""
+def _unread_bytes(number: int) -> int:
+    """What has come at a descriptor and is not read yet, as far as one read takes it (tcp(7), SIOCINQ)."""
     try:
-        number = transport.get_extra_info("socket").fileno()
         (size,) = _INT.unpack(fcntl.ioctl(number, termios.FIONREAD, bytes(_INT.size)))
-    except OSError:  # it is closing
+    except (OSError, ValueError):  # it is closed, or was from the beginning
         return 0
     return min(_READ_BYTES, int(size))
 

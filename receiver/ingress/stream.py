@@ -101,9 +101,27 @@ class Stream:
 
     def is_ready(self) -> bool:
         """Whether frames can be taken at once: the stream is open in the journal, which has room for them."""
-        if self._key is None or not self._note.subject or self._opening is not None or self._shedding.kinds:
+        return self._is_open() and (bool(self._frames) or self._granted_bytes > 0 or self._rim.media.has_room())
+
+    def wait_for_room(self, let_in: Callable[[], bool], lying_bytes: Callable[[], int]) -> bool:
+        """Whether nothing but room is wanting, so that frames can be taken when ``let_in`` is called. ``lying_bytes``:
+        what will be there then."""
+        if not self._is_open():
             return False
-        return bool(self._frames) or self._granted_bytes > 0 or self._rim.media.has_room()
+
+        wanted_bytes = 0
+
+        def wanted() -> int:
+            nonlocal wanted_bytes
+            wanted_bytes = lying_bytes()
+            return wanted_bytes
+
+        def grant() -> bool:
+            self._granted_bytes = wanted_bytes
+            return let_in()
+
+        self._journal.ask_room(MEDIA, grant, wanted)
+        return True
 
     def take_at_once(self, frames: list[bytes]) -> int:
         """Journal frames that came together, where it ``is_ready``, as far as nothing speaks against one. Of those
@@ -165,6 +183,10 @@ class Stream:
         return part
 
     # ---- parts
+
+    def _is_open(self) -> bool:
+        """Whether frames need nothing but room: no opening has to be on disk before them, and no disk is full."""
+        return self._key is not None and bool(self._note.subject) and self._opening is None and not self._shedding.kinds
 
     def _keep(self, frames: list[bytes], now_ns: int) -> None:
         """Gather frames whose events are held."""

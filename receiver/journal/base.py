@@ -36,6 +36,10 @@ class Journal(Protocol):
         """Return when the lane has room for more, in order of asking: what a socket awaits before it reads on.
         ``frames_bytes``: what it would hand over now; all of that comes then, before the loop does anything else."""
 
+    def ask_room(self, lane: str, let_in: Callable[[], bool], frames_bytes: Callable[[], int]) -> None:
+        """Have ``let_in`` called where ``room`` would return: it brings what it has, or false where that is nothing
+        any more."""
+
     async def read(
         self, after: int, *, media: bool, limit_bytes: int, reader: str = ""
     ) -> tuple[Sequence[Record], int]:

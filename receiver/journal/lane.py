@@ -122,6 +122,10 @@ class Lane(TrimmedShelf):
         """Return when what waits for the writer takes less memory than ``pending_bytes``, in order of asking."""
         await self._memory.wait(None if frames_bytes is None else lambda: frames_bytes() * FRAMES_FACTOR)
 
+    def ask_room(self, let_in: Callable[[], bool], frames_bytes: Callable[[], int]) -> None:
+        """Have ``let_in`` called where ``room`` would return."""
+        self._memory.ask(let_in, lambda: frames_bytes() * FRAMES_FACTOR)
+
     def probe(self) -> None:
         """Have a lane that fails try the disk by itself: who is told to come back later need not come."""
         if self.error is not None and not self._pending:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 #: the memory that somebody who waited for room is taken to fill where he does not say it, before anything is known; how
 #: fast larger rows are forgotten
@@ -14,8 +15,8 @@ _TURN_BYTES = 8 << 20
 
 
 class Room:
-    """``wait`` before something is submitted, ``put`` it in. ``bytes`` is what is in there now; the owner takes away
-    from it and calls ``admit`` then. On the event loop."""
+    """``wait`` before something is submitted, or ``ask`` to be called then; ``put`` it in. ``bytes`` is what is in
+    there now; the owner takes away from it and calls ``admit`` then. On the event loop."""
 
     def __init__(self, most_bytes: int) -> None:
         self.bytes = 0
@@ -24,8 +25,8 @@ class Room:
         self._share_bytes = float(_SHARE_BYTES)
         #: what those who were let in may bring, until they have had their turn
         self._promised_bytes = 0.0
-        #: in order of arrival, with how to know what each of them will bring
-        self._waiting: deque[tuple[asyncio.Future[None], Callable[[], int] | None]] = deque()
+        #: in order of arrival: how to let each of them in, and how to know what he will bring
+        self._waiting: deque[tuple[Callable[[], bool], Callable[[], int] | None]] = deque()
         #: what came in during this turn of the loop, and a little from before; whether it is looked at again behind it
         self._turn_bytes = 0
         self._looks_again = False
@@ -50,22 +51,30 @@ class Room:
         where that is known; it has to come in the turn of the loop in which this returns."""
         if self._waiting or not self.free:
             waiter: asyncio.Future[None] = self._loop.create_future()
-            self._waiting.append((waiter, wanted_bytes))
+            let_in = partial(_wake, waiter)
+            self.ask(let_in, wanted_bytes)
             try:
                 await waiter
             except asyncio.CancelledError:
                 with contextlib.suppress(ValueError):  # the oldest mostly: at the front
-                    self._waiting.remove((waiter, wanted_bytes))
+                    self._waiting.remove((let_in, wanted_bytes))
                 raise
+
+    def ask(self, let_in: Callable[[], bool], wanted_bytes: Callable[[], int] | None = None) -> None:
+        """Have ``let_in`` called where ``wait`` would return, later than this does; it gives false where whoever asked
+        is gone."""
+        self._waiting.append((let_in, wanted_bytes))
+        if self.free:
+            self._look_again_soon()
 
     def admit(self) -> None:
         """There may be more room now. Wake as many as fill it: all at once would be beyond it by as much as they bring.
         What they have not brought when they have had their turn is for those behind them."""
         while self._waiting and self.free:
-            waiter, wanted_bytes = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                self._promised_bytes += self._share_bytes if wanted_bytes is None else wanted_bytes()
+            let_in, wanted_bytes = self._waiting.popleft()
+            brought_bytes = self._share_bytes if wanted_bytes is None else wanted_bytes()
+            if let_in():
+                self._promised_bytes += brought_bytes
         if self._promised_bytes:
             self._look_again_soon()
 
@@ -80,3 +89,11 @@ class Room:
         self._promised_bytes = 0.0
         self._turn_bytes = 0
         self.admit()
+
+
+def _wake(waiter: "asyncio.Future[None]") -> bool:
+    """Let in somebody who awaits; false where he was cancelled."""
+    if waiter.done():
+        return False
+    waiter.set_result(None)
+    return True

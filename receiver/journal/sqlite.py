@@ -88,6 +88,9 @@ class SqliteJournal:
     async def room(self, lane: str = EVENTS, frames_bytes: Callable[[], int] | None = None) -> None:
         await self.lanes[lane].room(frames_bytes)
 
+    def ask_room(self, lane: str, let_in: Callable[[], bool], frames_bytes: Callable[[], int]) -> None:
+        self.lanes[lane].ask_room(let_in, frames_bytes)
+
     async def read(
         self, after: int, *, media: bool, limit_bytes: int, reader: str = ""
     ) -> tuple[Sequence[Record], int]:

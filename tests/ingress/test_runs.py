@@ -2,11 +2,12 @@
 
 import asyncio
 import struct
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from aiohttp import WSMsgType
+from aiohttp import WSMessage, WSMsgType
 from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,15 +36,31 @@ def long_head(payload: bytes, length: int) -> bytes:
 
 
 class Taker:
-    """Takes frames while it ``takes``, none that begins with ``!``; notes what was ``taken``."""
+    """Takes frames while it ``takes``, none that begins with ``!``; notes what was ``taken``. While it is ``crowded``
+    whoever comes has to wait until ``admit``."""
 
     def __init__(self) -> None:
         self.taken: list[tuple[str, bytes]] = []
         self.takes = True
+        self.crowded = False
         self.offers = 0
+        self._waiting: list[tuple[Callable[[], bool], Callable[[], int]]] = []
 
     def is_ready(self) -> bool:
-        return self.takes
+        return self.takes and not self.crowded
+
+    def wait_for_room(self, let_in: Callable[[], bool], lying_bytes: Callable[[], int]) -> bool:
+        if self.crowded:
+            self._waiting.append((let_in, lying_bytes))
+        return self.crowded
+
+    def admit(self) -> list[bool]:
+        """There is room."""
+        self.crowded = False
+        waiting, self._waiting = self._waiting, []
+        assert len(waiting) < 2, "asked twice"
+        assert all(lying_bytes() > 0 for _, lying_bytes in waiting)
+        return [let_in() for let_in, _ in waiting]
 
     def take_at_once(self, frames: list[bytes]) -> int:
         self.offers += 1
@@ -162,6 +179,58 @@ async def test_frames_of_which_none_is_taken_are_received_one_by_one() -> None:
     assert taker.taken == [("binary", b"a"), ("binary", b"b"), ("binary", b"c")] and taker.offers == 1
 
 
+async def test_who_waits_for_room_is_woken_for_nothing_and_read_no_further() -> None:
+    """When there is room, all that lies there is taken as one, and the reading goes on."""
+    peer, taker, wire = peer_for(), Taker(), Wirelike()
+    peer._flow = Flow(peer._inflow, cast(Any, wire), lambda: False)
+    receiving = asyncio.create_task(peer._next(taker))
+    await asyncio.sleep(0)
+    taker.crowded = True
+    peer._arrived(masked(b"a") + masked(b"b"))
+    assert not wire.reading and taker.offers == 0
+    peer._arrived(masked(b"c") + frame(TEXT, b"t") + masked(b"d"))  # was read before
+    await asyncio.sleep(0)
+    assert not receiving.done() and not peer._queue._buffer
+    assert taker.admit() == [True] and taker.offers == 1
+    assert taker.taken == [("binary", b"a"), ("binary", b"b"), ("binary", b"c")]
+    assert (await receiving).data == "t" and not await receive(peer, taker)
+    assert taker.taken[3:] == [("binary", b"d")] and wire.reading and peer.lying_bytes() == 0
+
+
+async def test_what_waits_for_room_is_taken_before_the_end_is_told() -> None:
+    """The connection is gone meanwhile: what it had sent is still to be taken, frame by frame where one is refused."""
+    peer, taker = peer_for(), Taker()
+    receiving = asyncio.create_task(peer._next(taker))
+    await asyncio.sleep(0)
+    taker.crowded = True
+    peer._arrived(masked(b"a") + masked(b"!") + masked(b"b"))
+    peer._queue.feed_data(WSMessage(WSMsgType.CLOSED, None, None), 0)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not receiving.done() and taker.taken == []
+    taker.admit()
+    assert (await receiving).data == b"!" and taker.taken == [("binary", b"a")]
+    taker.crowded = True
+    receiving = asyncio.create_task(peer._next(taker))
+    await asyncio.sleep(0)
+    assert not receiving.done()
+    taker.admit()
+    assert (await receiving).type is WSMsgType.CLOSED and taker.taken[1:] == [("binary", b"b")]
+
+
+async def test_who_is_not_read_any_more_brings_nothing() -> None:
+    """What he was promised is for those behind him."""
+    peer, taker = peer_for(), Taker()
+    receiving = asyncio.create_task(peer._next(taker))
+    await asyncio.sleep(0)
+    taker.crowded = True
+    peer._arrived(masked(b"a"))
+    receiving.cancel()
+    await asyncio.wait((receiving,))
+    assert taker.admit() == [False] and taker.taken == []
+    assert not await receive(peer, taker) and taker.taken == [("binary", b"a")]
+
+
 async def test_a_fault_in_taking_is_raised_where_the_next_message_is_received() -> None:
     """What calls a peer when something comes has no place for it."""
 
@@ -244,17 +313,21 @@ def _messages(draw: st.DrawFn) -> list[tuple[list[tuple[str, bytes]], bytes]]:
 async def test_what_comes_out_is_what_was_sent(
     messages: list[tuple[list[tuple[str, bytes]], bytes]], cuts: list[int], data: st.DataObject
 ) -> None:
-    """However it is cut, whether somebody waits or not, and whether he takes frames at once or not."""
+    """However it is cut, whether somebody waits or not, and whether he takes frames at once, later or not."""
     peer, taker = peer_for(), Taker()
     wire, at = b"".join(part for _, part in messages), 0
     for cut in [*cuts, len(wire)]:
         peer._arrived(wire[at : at + cut])
         at += cut
-        taker.takes = data.draw(st.booleans())
+        taker.takes, crowded = data.draw(st.booleans()), data.draw(st.booleans())
+        if not crowded:
+            taker.admit()
+        taker.crowded = crowded
         for _ in range(data.draw(st.integers(0, 3))):
             await receive(peer, taker)
         if data.draw(st.booleans()):  # somebody waits when the next ones come
             peer._taker = taker
+    taker.admit()
     while await receive(peer, taker):
         pass
     assert taker.taken == [one for told, _ in messages for one in told]

@@ -141,3 +141,44 @@ async def test_those_who_bring_much_come_one_after_the_other() -> None:
     for one in waiting:
         one.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_who_asks_is_called_in_order_with_those_who_wait() -> None:
+    """Later than he has asked, also where there is room, and once."""
+    room, waiting = await crowded(1)
+    came: list[str] = []
+
+    def comes(name: str) -> bool:
+        came.append(f"{name}, behind {done(waiting)}")
+        return True
+
+    room.ask(partial(comes, "first"), lambda: MIB)
+    waiting.append(asyncio.create_task(room.wait()))
+    await turns(1)
+    room.ask(partial(comes, "second"), lambda: MIB)
+    assert came == []
+    room.bytes = 0
+    room.admit()
+    await turns(4)
+    assert came == ["first, behind 0", "second, behind 0"] and done(waiting) == 2, "tasks are woken a turn later"
+    assert room.free
+    room.ask(partial(comes, "third"))
+    assert len(came) == 2
+    await turns(4)
+    assert came[2:] == ["third, behind 2"]
+
+
+async def test_who_asked_and_is_gone_is_promised_nothing() -> None:
+    """Those behind him come in in the same moment."""
+    room, waiting = await crowded(0)
+    came: list[str] = []
+    room.ask(lambda: False, lambda: 1 << 30)
+
+    def comes() -> bool:
+        came.append("behind him")
+        return True
+
+    room.ask(comes, lambda: MIB)
+    room.bytes = 0
+    room.admit()
+    assert came == ["behind him"] and not waiting
