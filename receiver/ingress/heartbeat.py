@@ -10,18 +10,27 @@ _PING = b"\x89\x00"
 class Heartbeat:
     """A protocol ping after ``every_s`` without a byte; the connection is cut after half as much again.
 
-    That something came costs next to nothing, and one timer a connection runs at half of ``every_s``.
+    One timer a connection runs at half of ``every_s``; whoever gets what comes knows nothing of it.
     """
 
-    __slots__ = ("_half_s", "_is_reading", "_timer", "_transport", "quiet")
+    __slots__ = ("_half_s", "_has_heard", "_is_reading", "_quiet", "_timer", "_transport")
 
-    def __init__(self, transport: asyncio.Transport, every_s: float, is_reading: Callable[[], bool]) -> None:
-        """``is_reading``: whether this side waits for the peer now."""
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        every_s: float,
+        *,
+        is_reading: Callable[[], bool],
+        has_heard: Callable[[], bool],
+    ) -> None:
+        """``is_reading``: whether this side waits for the peer now. ``has_heard``: whether something came since it was
+        asked last."""
         self._transport = transport
         self._half_s = every_s / 2
         self._is_reading = is_reading
-        #: half intervals since the last byte: whoever gets one sets it to 0
-        self.quiet = 0
+        self._has_heard = has_heard
+        #: half intervals since the last byte
+        self._quiet = 0
         self._timer = asyncio.get_running_loop().call_later(self._half_s, self._beat)
 
     def stop(self) -> None:
@@ -31,10 +40,11 @@ class Heartbeat:
     def _beat(self) -> None:
         if self._transport.is_closing():
             return
-        self.quiet = self.quiet + 1 if self._is_reading() else 0
-        if self.quiet > 2:
+        before = 0 if self._has_heard() else self._quiet
+        self._quiet = before + 1 if self._is_reading() else 0
+        if self._quiet > 2:
             self._transport.abort()
             return
-        if self.quiet == 2:
+        if self._quiet == 2:
             self._transport.write(_PING)
         self._timer = asyncio.get_running_loop().call_later(self._half_s, self._beat)

@@ -20,7 +20,7 @@ from aiohttp._websocket.reader import WebSocketDataQueue, WebSocketReader
 
 from receiver.ingress.heartbeat import Heartbeat
 from receiver.ingress.inflow import Flow, Inflow
-from receiver.ingress.runs import BINARY, Others, may_become_one, take_run
+from receiver.ingress.runs import BINARY, Others, may_become_one, only_frame, take_run
 
 _NO_STATUS = 1005
 _CONTROL_HEAD_BYTES = 6
@@ -59,8 +59,8 @@ class Peer:
 
     # here and in what else a frame meets: with a thousand sockets each look at an attribute is one into cold memory
     __slots__ = (
-        "_behind", "_behind_bytes", "_close_wait_s", "_cut_off", "_ending", "_fault", "_flow", "_heartbeat",
-        "_heartbeat_s", "_held", "_held_at", "_inflow", "_inside", "_most_bytes", "_number", "_others",
+        "_behind", "_behind_bytes", "_close_wait_s", "_cut_off", "_ending", "_fault", "_flow", "_heard",
+        "_heartbeat", "_heartbeat_s", "_held", "_held_at", "_inflow", "_inside", "_most_bytes", "_number", "_others",
         "_outside", "_queue", "_reader", "_said", "_socket", "_taken", "_taker", "_transport", "clean", "code",
     )  # fmt: skip
 
@@ -78,6 +78,7 @@ class Peer:
         )
         self._heartbeat_s = heartbeat_s
         self._heartbeat: Heartbeat | None = None
+        self._heard = False
         self._most_bytes = max_message_bytes
         #: from ``accept`` on: aiohttp's, for what is in no run of frames
         self._queue: WebSocketDataQueue
@@ -88,7 +89,7 @@ class Peer:
         #: what has come behind that while nobody takes anything: to join each to it would copy all of it each time
         self._behind: list[bytes] = []
         self._behind_bytes = 0
-        #: while ``receive`` waits
+        #: while ``receive`` waits and aiohttp has nothing for it
         self._taker: Taker | None = None
         #: whether frames were taken at once since this was last looked at, and what doing so has met
         self._taken = False
@@ -126,7 +127,9 @@ class Peer:
         self._number = wire.fileno() if wire is not None else -1
         self._flow = Flow(self._inflow, transport, lambda: bool(getattr(inner, "_reading_paused", False)))
         if self._heartbeat_s:
-            self._heartbeat = Heartbeat(transport, self._heartbeat_s, self._waits_for_peer)
+            self._heartbeat = Heartbeat(
+                transport, self._heartbeat_s, is_reading=self._waits_for_peer, has_heard=self._has_heard
+            )
         door.to_socket = self._arrived
         return self._socket
 
@@ -171,10 +174,11 @@ class Peer:
             if not taker.is_ready() or not taker.take_at_once([frame.data]):
                 return frame
             self._taken = True
-        self._taker = taker
         try:
-            if self._held and not lying:
-                self._go_on()
+            if not lying:
+                self._taker = taker
+                if self._held:
+                    self._go_on()
             if self._taken:
                 self._note_taken()
             message = await self._receive()
@@ -220,17 +224,25 @@ class Peer:
         self._held += data
 
     def _arrived(self, data: bytes) -> None:
+        self._heard = True
         if not self._held:
-            self._go_through(data, 0)
+            taker, others = self._taker, self._others
+            frame = None
+            if taker is not None and not others.owed and not others.begun and taker.is_ready():
+                frame = only_frame(data, self._most_bytes)
+            if frame is None or taker is None:
+                self._go_through(data, 0)
+            elif self._offer(taker, [frame]):
+                return
+            else:
+                self._refuse(frame)
         else:
             self._behind.append(data)
             self._behind_bytes += len(data)
-            if self._taker is not None and not self._outside and not self._queue._buffer:
+            if self._taker is not None and not self._outside:
                 self._go_on()
             else:
                 self._pause()  # one read of much is cheaper than many of little, and there is something to take
-        if self._heartbeat is not None:
-            self._heartbeat.quiet = 0
         if self._taken:
             self._note_taken()
         elif self._flow is not None:
@@ -250,7 +262,7 @@ class Peer:
         self._go_on()
         if self._taken:
             self._note_taken()
-        if self._flow is not None and not self._outside and not self._queue._buffer:
+        if self._flow is not None and not self._outside and self._taker is not None:
             self._flow.wait()
         return True
 
@@ -269,7 +281,7 @@ class Peer:
         while at < size:
             if data[at] != BINARY or others.owed or others.begun:
                 begin, at = at, others.passed(data, at)
-            elif self._taker is None or self._outside or self._queue._buffer:
+            elif self._taker is None or self._outside:
                 break
             else:
                 begin, at = at, self._take(self._taker, data, at)
@@ -281,6 +293,8 @@ class Peer:
             if at == begin:
                 break
             self._reader.feed_data(data[begin:at])
+            if self._queue._buffer:
+                self._taker = None
         # a copy for each frame would be dear, and what has been looked at is not to lie here for long
         self._held, self._held_at = (data[at:], 0) if at >= size - at else (data, at)
 
@@ -290,10 +304,7 @@ class Peer:
         if taker.is_ready():
             frames, end = take_run(data, at, self._most_bytes)
             if frames:
-                try:
-                    taken = taker.take_at_once(frames)
-                except Exception as fault:  # is raised where the next message is received
-                    self._fault = fault
+                taken = self._offer(taker, frames)
                 self._taken = self._taken or taken > 0
             if taken == len(frames):
                 return end
@@ -304,8 +315,21 @@ class Peer:
             return at
         refused, at = take_run(data, at, self._most_bytes, 1)
         for frame in refused:
-            self._queue.feed_data(WSMessage(WSMsgType.BINARY, frame, ""), len(frame))
+            self._refuse(frame)
         return at
+
+    def _offer(self, taker: Taker, frames: list[bytes]) -> int:
+        """How many are taken."""
+        try:
+            return taker.take_at_once(frames)
+        except Exception as fault:  # is raised where the next message is received
+            self._fault = fault
+            return 0
+
+    def _refuse(self, frame: bytes) -> None:
+        """It is to be received."""
+        self._queue.feed_data(WSMessage(WSMsgType.BINARY, frame, ""), len(frame))
+        self._taker = None
 
     def _note_taken(self) -> None:
         self._taken = False
@@ -316,6 +340,10 @@ class Peer:
         if self._flow is None or self._said is not None:
             return False
         return self._taker is not None and not self._flow.paused
+
+    def _has_heard(self) -> bool:
+        heard, self._heard = self._heard, False
+        return heard
 
     async def _end(self, message: WSMessage) -> None:
         if self._cut_off is not None:

@@ -14,7 +14,7 @@ _CONTROL, _LAST = 0x08, 0x80
 
 
 @cache
-def unmask() -> Callable[[memoryview, bytes], bytes]:
+def unmask() -> Callable[[bytes | memoryview, bytes], bytes]:
     """What takes the mask off a payload. Loading it takes a twentieth of a second, which a server that has no sockets
     does not need."""
     try:
@@ -45,6 +45,15 @@ def take_run(data: bytes, at: int, most_bytes: int, most_frames: int = 1 << 30) 
         frames.append(apply_mask(view[begin:end], data[begin - 4 : begin]))
         at = end
     return frames, at
+
+
+def only_frame(data: bytes, most_bytes: int) -> bytes | None:
+    """The payload, where ``data`` is a run of one frame and nothing else: what is read at once of sound in real time.
+    One of less than 126 bytes is left to :func:`take_run`."""
+    length = len(data) - 8
+    if length < 0 or data[1] != _TWO_BYTES or data[0] != BINARY or data[2] << 8 | data[3] != length:
+        return None
+    return unmask()(data[8:], data[4:8]) if length <= most_bytes else None
 
 
 def may_become_one(data: bytes, at: int, most_bytes: int) -> bool:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from receiver.ingress.inflow import Flow, Inflow
 from receiver.ingress.peer import Peer
-from receiver.ingress.runs import Others, may_become_one, take_run
+from receiver.ingress.runs import Others, may_become_one, only_frame, take_run
 from tests.ingress.test_inflow import Wirelike
 from tests.ingress.test_wire_frames import BINARY, CLOSE, PING, TEXT, frame
 
@@ -114,6 +114,15 @@ def test_a_run_ends_where_it_is_told_to() -> None:
     assert take_run(masked(b"a") + masked(b"b") * 2, 0, MOST, 2) == ([b"a", b"b"], 14)
 
 
+@pytest.mark.parametrize("size", [126, 127, 1920, 65_535])
+def test_the_only_frame_of_a_read(size: int) -> None:
+    """It and nothing else: no byte less, none more, and none that is too long."""
+    payload = bytes(at % 251 for at in range(size))
+    one = masked(payload)
+    assert only_frame(one, size) == payload
+    assert only_frame(one[:-1], size) is only_frame(one + b"?", size) is only_frame(one, size - 1) is None
+
+
 NO_RUN = {
     "text": frame(TEXT, b"text"),
     "ping": frame(PING, b"ping"),
@@ -133,6 +142,7 @@ def test_what_is_in_no_run(name: str) -> None:
     data = masked(b"a") + NO_RUN[name]
     assert take_run(data, 0, 1000) == ([b"a"], 7)
     assert not may_become_one(data[:20], 7, 1000)
+    assert only_frame(NO_RUN[name], 1000) is None
     assert Others().passed(data, 7) == len(data)
 
 
@@ -163,6 +173,24 @@ async def test_a_run_is_offered_at_once_and_nobody_is_woken_for_it() -> None:
     assert await receive(peer, taker) and await receive(peer, taker)
     assert not await receive(peer, taker)
     assert taker.taken[2:] == [("text", b"t"), ("ping", b"p"), ("binary", b"c")] and peer.lying_bytes() == 0
+
+
+async def test_one_that_is_read_alone_is_taken_at_once_or_received() -> None:
+    """What there is most of in real time. None is taken inside a message of several frames, or in front of another."""
+    peer, taker = peer_for(), Taker()
+    one, refused = masked(bytes(200)), masked(b"!" * 200)
+    peer._taker = taker
+    for _ in range(2):
+        peer._arrived(one)
+    assert taker.taken == [("binary", bytes(200))] * 2 and taker.offers == 2 and peer.lying_bytes() == 0
+    peer._arrived(refused)
+    peer._arrived(one)
+    assert taker.offers == 3 and await receive(peer, taker) and not await receive(peer, taker)
+    assert taker.taken[2:] == [("binary", b"!" * 200), ("binary", bytes(200))]
+    peer._taker = taker
+    peer._arrived(frame(TEXT, one)[:-100])
+    peer._arrived(one)  # the end of that text, and a part of a frame
+    assert len(taker.taken) == 4
 
 
 async def test_frames_of_which_none_is_taken_are_received_one_by_one() -> None:
@@ -315,6 +343,8 @@ async def test_what_comes_out_is_what_was_sent(
 ) -> None:
     """However it is cut, whether somebody waits or not, and whether he takes frames at once, later or not."""
     peer, taker = peer_for(), Taker()
+    if data.draw(st.booleans()):  # each message is a read of its own, as it is in real time
+        cuts = [len(part) for _, part in messages]
     wire, at = b"".join(part for _, part in messages), 0
     for cut in [*cuts, len(wire)]:
         peer._arrived(wire[at : at + cut])
@@ -325,7 +355,7 @@ async def test_what_comes_out_is_what_was_sent(
         taker.crowded = crowded
         for _ in range(data.draw(st.integers(0, 3))):
             await receive(peer, taker)
-        if data.draw(st.booleans()):  # somebody waits when the next ones come
+        if data.draw(st.booleans()) and not peer._queue._buffer:  # somebody waits when the next ones come
             peer._taker = taker
     taker.admit()
     while await receive(peer, taker):
