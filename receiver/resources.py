@@ -16,9 +16,12 @@ from receiver.settings import Settings
 #: between two times that free memory is handed back; each takes some milliseconds of a thread
 _GIVE_BACK_S = 10.0
 _LET_GO_S, _TRY_S = 1.0, 0.01
-#: what may wait for a lane's writer, in memory. Of media, so much that a pause of the disk does not hold up hundreds of
-#: sockets at once, and no more than a sink behind them gets through before it has to read from disk
-_PENDING_BYTES = {"events": 8 << 20, "media": 16 << 20, "quarantine": 8 << 20}
+#: what may wait for a lane's writer, in memory. Of media, so much that a pause of the disk, or a new file, does not
+#: hold up a thousand sockets at once: to let in each of them costs more than to read it. And no more than sinks have
+#: room for in memory (``tail_bytes``)
+_PENDING_BYTES = {"events": 8 << 20, "media": 48 << 20, "quarantine": 8 << 20}
+#: what one turn of the loop brings. Of frames there are many, and the more of a turn, the colder is what each meets
+_TURN_BYTES = {"events": 8 << 20, "media": 2 << 20, "quarantine": 8 << 20}
 
 
 def lane_limits(settings: Settings) -> dict[str, LaneLimits]:
@@ -32,6 +35,7 @@ def lane_limits(settings: Settings) -> dict[str, LaneLimits]:
             max_age_s=lane.max_age_s,
             tail_bytes=lane.tail_bytes,
             pending_bytes=_PENDING_BYTES[name],
+            turn_bytes=_TURN_BYTES[name],
         )
         for name, lane in (("events", journal.events), ("media", journal.media), ("quarantine", journal.quarantine))
     }

@@ -56,6 +56,8 @@ class LaneLimits(msgspec.Struct, frozen=True, kw_only=True):
     tail_bytes: int = 8 << 20
     #: memory for what waits for the writer: beyond it there is no room
     pending_bytes: int = 8 << 20
+    #: of that, what one turn of the loop brings: sinks and answers get theirs in turns as well
+    turn_bytes: int = 8 << 20
 
 
 class Lane(TrimmedShelf):
@@ -76,7 +78,7 @@ class Lane(TrimmedShelf):
         self._closed = False
         self._pending: deque[int] = deque()
         self._pending_bytes = 0
-        self._memory = Room(limits.pending_bytes)
+        self._memory = Room(limits.pending_bytes, limits.turn_bytes)
         self._idle = asyncio.Event()
         self._idle.set()
         #: sequence numbers committed since start

@@ -9,18 +9,17 @@ from functools import partial
 #: the memory that somebody who waited for room is taken to fill where he does not say it, before anything is known; how
 #: fast larger rows are forgotten
 _SHARE_BYTES, _KEEP = 256 << 10, 0.98
-#: that much comes in during one turn of the loop: sinks get theirs in turns as well, and what one of them does not get
-#: in time it has to read from disk
-_TURN_BYTES = 8 << 20
 
 
 class Room:
     """``wait`` before something is submitted, or ``ask`` to be called then; ``put`` it in. ``bytes`` is what is in
     there now; the owner takes away from it and calls ``admit`` then. On the event loop."""
 
-    def __init__(self, most_bytes: int) -> None:
+    def __init__(self, most_bytes: int, turn_bytes: int) -> None:
+        """``turn_bytes``: that much comes in during one turn of the loop."""
         self.bytes = 0
         self._most_bytes = most_bytes
+        self._most_turn_bytes = turn_bytes
         #: about the largest of the last rows: what the next one may be
         self._share_bytes = float(_SHARE_BYTES)
         #: what those who were let in may bring, until they have had their turn
@@ -36,13 +35,14 @@ class Room:
     def free(self) -> bool:
         """Whether there is any that is not promised to somebody."""
         promised = self._promised_bytes
-        return self.bytes + promised <= self._most_bytes and self._turn_bytes + promised <= _TURN_BYTES
+        return self.bytes + promised <= self._most_bytes and self._turn_bytes + promised <= self._most_turn_bytes
 
     def put(self, size_bytes: int) -> None:
         """Something comes in."""
         self.bytes += size_bytes
         self._turn_bytes += size_bytes
-        if self._turn_bytes > _TURN_BYTES // 2:  # not for each that brings little: it keeps the loop from its rest
+        # not for each that brings little: it keeps the loop from its rest
+        if self._turn_bytes > self._most_turn_bytes // 2:
             self._look_again_soon()
         self._share_bytes = max(size_bytes, self._share_bytes * _KEEP)
 

@@ -84,7 +84,7 @@ class Segment:
 
     def append(self, records: Iterable[Record], *, sync: bool) -> None:
         """Write ``records`` in one transaction; with ``sync`` they are on disk when this returns."""
-        wanted = "FULL" if sync else "NORMAL"
+        wanted = "FULL" if sync else "OFF"  # else SQLite would sync the log once, when it begins
         if wanted != self._synchronous:
             self._db.execute(f"PRAGMA synchronous = {wanted}")
             self._synchronous = wanted
@@ -151,6 +151,7 @@ class Segment:
         """
         try:
             self.sync()
+            self._db.execute("PRAGMA synchronous = FULL")  # the log is cut only when the file has all of it on disk
             if _room_to_fold(self.path):
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:

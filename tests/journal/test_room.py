@@ -9,7 +9,7 @@ from receiver.journal.room import Room
 
 async def test_many_who_bring_little_are_let_in_at_once() -> None:
     """A hundred sockets with frames of some kilobytes: after a moment without room none of them waits in turn."""
-    room = Room(8 << 20)
+    room = Room(8 << 20, 8 << 20)
     for _ in range(1000):
         room.put(8 << 10)
     room.put(1 << 20)
@@ -34,7 +34,7 @@ async def turns(count: int) -> None:
 
 async def crowded(count: int, wants: Callable[[int], int] | None = None) -> tuple[Room, list[asyncio.Task[None]]]:
     """A room of 8 MiB that has just had rows of one, and as many who wait for it: they bring that, or what they say."""
-    room = Room(8 * MIB)
+    room = Room(8 * MIB, 8 * MIB)
     for _ in range(9):
         room.put(MIB)
     waiting = [
@@ -106,7 +106,7 @@ async def test_who_says_what_he_brings_is_taken_at_his_word() -> None:
 
 async def test_a_turn_of_the_loop_has_a_ceiling_of_its_own() -> None:
     """However much room there is: sinks, too, are to have their turns."""
-    room = Room(64 * MIB)
+    room = Room(64 * MIB, 8 * MIB)
     room.put(8 * MIB)
     assert room.free
     room.put(1)
@@ -129,7 +129,7 @@ async def test_who_waits_does_not_keep_others_from_room_that_nobody_was_promised
 
 async def test_those_who_bring_much_come_one_after_the_other() -> None:
     """As many as fit with what the last ones brought, so that all together stay below the ceiling."""
-    room = Room(8 << 20)
+    room = Room(8 << 20, 8 << 20)
     room.put(9 << 20)
     waiting = [asyncio.ensure_future(room.wait()) for _ in range(5)]
     await asyncio.sleep(0)
