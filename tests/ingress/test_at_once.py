@@ -173,7 +173,7 @@ async def test_what_lay_there_while_there_was_no_room_is_taken_when_there_is(tmp
         async with asyncio.TaskGroup() as tasks:
             sending = tasks.create_task(_send_all(socket, pcm))
             (peer,) = server.sockets._peers.values()
-            await until(lambda: peer._outside)
+            await until(lambda: peer._reading._outside)
             await asyncio.wait((sending,), timeout=0.1)
             assert book_of(server).received == book_of(server).journalled == 2
             memory.bytes -= 1 << 30
@@ -234,8 +234,8 @@ async def test_what_the_system_holds_counts_while_nothing_is_read(tmp_path: Path
         for number in range(20):
             await socket.send(one)
             await until(lambda number=number: peer.lying_bytes() >= number * len(one))  # type: ignore[misc]
-        assert peer._flow is not None and peer._flow.paused
-        assert peer._behind_bytes + len(peer._held) < 4 * len(one)
+        assert peer._flow.paused
+        assert peer._reading._behind_bytes + len(peer._reading._held) < 4 * len(one)
         memory.bytes -= 1 << 30
         memory.admit()
         await until(lambda: book_of(server).journalled == 22)

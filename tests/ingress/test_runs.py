@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.ingress.inflow import Flow, Inflow
-from receiver.ingress.peer import Peer
+from receiver.ingress.reading import Reading
 from receiver.ingress.runs import Others, may_become_one, only_frame, take_run
 from tests.ingress.test_inflow import Wirelike
 from tests.ingress.test_wire_frames import BINARY, CLOSE, PING, TEXT, frame
@@ -71,19 +71,18 @@ class Taker:
         return len(frames)
 
 
-def peer_for(most_bytes: int = MOST) -> Peer:
-    """A peer without a connection: what it gets is told to it."""
-    peer = Peer(Inflow(1 << 30, most_bytes), max_message_bytes=most_bytes, heartbeat_s=0, close_wait_s=1)
+def reading_of(most_bytes: int = MOST, wire: Wirelike | None = None) -> Reading:
+    """Of a socket without a connection: what it gets is told to it."""
     protocol = SimpleNamespace(_reading_paused=False, pause_reading=lambda: None)
-    peer._queue = WebSocketDataQueue(cast(Any, protocol), 1 << 20, loop=asyncio.get_running_loop())
-    peer._reader = WebSocketReader(peer._queue, most_bytes + 1, compress=False, decode_text=True)
-    peer._socket = cast(Any, SimpleNamespace(receive=peer._queue.read))
-    return peer
+    queue = WebSocketDataQueue(cast(Any, protocol), 1 << 20, loop=asyncio.get_running_loop())
+    reader = WebSocketReader(queue, most_bytes + 1, compress=False, decode_text=True)
+    flow = Flow(Inflow(1 << 30, most_bytes), cast(Any, wire or Wirelike()), lambda: False)
+    return Reading(queue, reader, cast(Any, queue.read), flow, most_bytes=most_bytes)
 
 
-async def receive(peer: Peer, taker: Taker) -> bool:
+async def receive(reading: Reading, taker: Taker) -> bool:
     """Receive a message, as far as there is one; False where there is none."""
-    receiving = asyncio.create_task(peer._next(taker))
+    receiving = asyncio.create_task(reading.next(taker))
     for _ in range(3):
         await asyncio.sleep(0)
     if not receiving.done():
@@ -160,86 +159,86 @@ def test_others_end_where_the_next_run_begins() -> None:
     assert others.passed(b"\x81\xfe\x01", 0) == 0  # not enough to know
 
 
-# ---- a peer
+# ---- what is read
 
 
 async def test_a_run_is_offered_at_once_and_nobody_is_woken_for_it() -> None:
     """Text and pings are received, what is behind them waits for that."""
-    peer, taker = peer_for(), Taker()
-    peer._taker = taker
-    peer._arrived(masked(b"a") + masked(b"b") + frame(TEXT, b"t") + frame(PING, b"p") + masked(b"c"))
+    reading, taker = reading_of(), Taker()
+    reading._taker = taker
+    reading.arrived(masked(b"a") + masked(b"b") + frame(TEXT, b"t") + frame(PING, b"p") + masked(b"c"))
     assert taker.taken == [("binary", b"a"), ("binary", b"b")] and taker.offers == 1
-    assert len(peer._queue._buffer) == 2 and peer.lying_bytes() > 7
-    assert await receive(peer, taker) and await receive(peer, taker)
-    assert not await receive(peer, taker)
-    assert taker.taken[2:] == [("text", b"t"), ("ping", b"p"), ("binary", b"c")] and peer.lying_bytes() == 0
+    assert len(reading._queue._buffer) == 2 and reading.lying_bytes() > 7
+    assert await receive(reading, taker) and await receive(reading, taker)
+    assert not await receive(reading, taker)
+    assert taker.taken[2:] == [("text", b"t"), ("ping", b"p"), ("binary", b"c")] and reading.lying_bytes() == 0
 
 
 async def test_one_that_is_read_alone_is_taken_at_once_or_received() -> None:
     """What there is most of in real time. None is taken inside a message of several frames, or in front of another."""
-    peer, taker = peer_for(), Taker()
+    reading, taker = reading_of(), Taker()
     one, refused = masked(bytes(200)), masked(b"!" * 200)
-    peer._taker = taker
+    reading._taker = taker
     for _ in range(2):
-        peer._arrived(one)
-    assert taker.taken == [("binary", bytes(200))] * 2 and taker.offers == 2 and peer.lying_bytes() == 0
-    peer._arrived(refused)
-    peer._arrived(one)
-    assert taker.offers == 3 and await receive(peer, taker) and not await receive(peer, taker)
+        reading.arrived(one)
+    assert taker.taken == [("binary", bytes(200))] * 2 and taker.offers == 2 and reading.lying_bytes() == 0
+    reading.arrived(refused)
+    reading.arrived(one)
+    assert taker.offers == 3 and await receive(reading, taker) and not await receive(reading, taker)
     assert taker.taken[2:] == [("binary", b"!" * 200), ("binary", bytes(200))]
-    peer._taker = taker
-    peer._arrived(frame(TEXT, one)[:-100])
-    peer._arrived(one)  # the end of that text, and a part of a frame
+    reading._taker = taker
+    reading.arrived(frame(TEXT, one)[:-100])
+    reading.arrived(one)  # the end of that text, and a part of a frame
     assert len(taker.taken) == 4
 
 
 async def test_frames_of_which_none_is_taken_are_received_one_by_one() -> None:
     """All behind such a one lie as they came, until it is received."""
-    peer, taker = peer_for(), Taker()
+    reading, taker = reading_of(), Taker()
     taker.takes = False
-    peer._taker = taker
-    peer._arrived(masked(b"a") + masked(b"b"))
-    peer._arrived(masked(b"c"))
-    assert taker.taken == [] and len(peer._queue._buffer) == 1
-    assert await receive(peer, taker) and taker.taken == [("binary", b"a")]
+    reading._taker = taker
+    reading.arrived(masked(b"a") + masked(b"b"))
+    reading.arrived(masked(b"c"))
+    assert taker.taken == [] and len(reading._queue._buffer) == 1
+    assert await receive(reading, taker) and taker.taken == [("binary", b"a")]
     taker.takes = True
-    assert not await receive(peer, taker)
+    assert not await receive(reading, taker)
     assert taker.taken == [("binary", b"a"), ("binary", b"b"), ("binary", b"c")] and taker.offers == 1
 
 
 async def test_who_waits_for_room_is_woken_for_nothing_and_read_no_further() -> None:
     """When there is room, all that lies there is taken as one, and the reading goes on."""
-    peer, taker, wire = peer_for(), Taker(), Wirelike()
-    peer._flow = Flow(peer._inflow, cast(Any, wire), lambda: False)
-    receiving = asyncio.create_task(peer._next(taker))
+    taker, wire = Taker(), Wirelike()
+    reading = reading_of(wire=wire)
+    receiving = asyncio.create_task(reading.next(taker))
     await asyncio.sleep(0)
     taker.crowded = True
-    peer._arrived(masked(b"a") + masked(b"b"))
+    reading.arrived(masked(b"a") + masked(b"b"))
     assert not wire.reading and taker.offers == 0
-    peer._arrived(masked(b"c") + frame(TEXT, b"t") + masked(b"d"))  # was read before
+    reading.arrived(masked(b"c") + frame(TEXT, b"t") + masked(b"d"))  # was read before
     await asyncio.sleep(0)
-    assert not receiving.done() and not peer._queue._buffer
+    assert not receiving.done() and not reading._queue._buffer
     assert taker.admit() == [True] and taker.offers == 1
     assert taker.taken == [("binary", b"a"), ("binary", b"b"), ("binary", b"c")]
-    assert (await receiving).data == "t" and not await receive(peer, taker)
-    assert taker.taken[3:] == [("binary", b"d")] and wire.reading and peer.lying_bytes() == 0
+    assert (await receiving).data == "t" and not await receive(reading, taker)
+    assert taker.taken[3:] == [("binary", b"d")] and wire.reading and reading.lying_bytes() == 0
 
 
 async def test_what_waits_for_room_is_taken_before_the_end_is_told() -> None:
     """The connection is gone meanwhile: what it had sent is still to be taken, frame by frame where one is refused."""
-    peer, taker = peer_for(), Taker()
-    receiving = asyncio.create_task(peer._next(taker))
+    reading, taker = reading_of(), Taker()
+    receiving = asyncio.create_task(reading.next(taker))
     await asyncio.sleep(0)
     taker.crowded = True
-    peer._arrived(masked(b"a") + masked(b"!") + masked(b"b"))
-    peer._queue.feed_data(WSMessage(WSMsgType.CLOSED, None, None), 0)
+    reading.arrived(masked(b"a") + masked(b"!") + masked(b"b"))
+    reading._queue.feed_data(WSMessage(WSMsgType.CLOSED, None, None), 0)
     for _ in range(3):
         await asyncio.sleep(0)
     assert not receiving.done() and taker.taken == []
     taker.admit()
     assert (await receiving).data == b"!" and taker.taken == [("binary", b"a")]
     taker.crowded = True
-    receiving = asyncio.create_task(peer._next(taker))
+    receiving = asyncio.create_task(reading.next(taker))
     await asyncio.sleep(0)
     assert not receiving.done()
     taker.admit()
@@ -248,65 +247,65 @@ async def test_what_waits_for_room_is_taken_before_the_end_is_told() -> None:
 
 async def test_who_is_not_read_any_more_brings_nothing() -> None:
     """What he was promised is for those behind him."""
-    peer, taker = peer_for(), Taker()
-    receiving = asyncio.create_task(peer._next(taker))
+    reading, taker = reading_of(), Taker()
+    receiving = asyncio.create_task(reading.next(taker))
     await asyncio.sleep(0)
     taker.crowded = True
-    peer._arrived(masked(b"a"))
+    reading.arrived(masked(b"a"))
     receiving.cancel()
     await asyncio.wait((receiving,))
     assert taker.admit() == [False] and taker.taken == []
-    assert not await receive(peer, taker) and taker.taken == [("binary", b"a")]
+    assert not await receive(reading, taker) and taker.taken == [("binary", b"a")]
 
 
 async def test_a_fault_in_taking_is_raised_where_the_next_message_is_received() -> None:
-    """What calls a peer when something comes has no place for it."""
+    """What is called when something comes has no place for it."""
 
     class Broken(Taker):
         def take_at_once(self, frames: list[bytes]) -> int:
             raise RuntimeError("a fault of ours")
 
-    peer = peer_for()
-    receiving = asyncio.create_task(peer._next(Broken()))
+    reading = reading_of()
+    receiving = asyncio.create_task(reading.next(Broken()))
     await asyncio.sleep(0)
-    peer._arrived(masked(b"a"))
+    reading.arrived(masked(b"a"))
     with pytest.raises(RuntimeError, match="a fault of ours"):
         await receiving
 
 
 async def test_a_small_rest_keeps_nothing_large_in_memory() -> None:
     """A part of a frame behind many of them, for each of a thousand sockets."""
-    peer, taker = peer_for(), Taker()
-    peer._taker = taker
-    peer._arrived(masked(bytes(1000)) * 200 + masked(bytes(1000))[:50])
-    assert len(taker.taken) == 200 and len(peer._held) == peer.lying_bytes() == 50
+    reading, taker = reading_of(), Taker()
+    reading._taker = taker
+    reading.arrived(masked(bytes(1000)) * 200 + masked(bytes(1000))[:50])
+    assert len(taker.taken) == 200 and len(reading._held) == reading.lying_bytes() == 50
 
 
 @pytest.mark.parametrize("behind", [False, True])
 async def test_what_lies_there_has_a_ceiling(behind: bool) -> None:
     """A loop reads many times before those have their turn who are woken, and each time as much as there is. Frames
     that are received one by one make no room for as much again."""
-    peer, taker, wire = peer_for(), Taker(), Wirelike()
+    taker, wire = Taker(), Wirelike()
+    reading = reading_of(wire=wire)
     taker.takes = False
-    peer._flow = Flow(peer._inflow, cast(Any, wire), lambda: False)
     read = masked(bytes(1000)) * 250
     lay = []
     for turn in range(20):
         if not behind:
-            peer._taker = taker
+            reading._taker = taker
             if not turn:
-                peer._flow.wait()
+                reading._flow.wait()
         for _ in range(32):
             if wire.reading:
-                peer._arrived(read)
-        lay.append(peer.lying_bytes())
+                reading.arrived(read)
+        lay.append(reading.lying_bytes())
         for _ in range(3):
-            message = await peer.receive(taker)
-            assert message == bytes(1000)
-    assert max(lay) <= 2 * len(read) and peer.lying_bytes() > 0
+            assert (await reading.next(taker)).data == bytes(1000)
+            reading._flow.taken()
+    assert max(lay) <= 2 * len(read) and reading.lying_bytes() > 0
     taker.takes = True
-    assert not await receive(peer, taker)
-    assert peer.lying_bytes() == 0 and wire.reading
+    assert not await receive(reading, taker)
+    assert reading.lying_bytes() == 0 and wire.reading
 
 
 @st.composite
@@ -342,27 +341,27 @@ async def test_what_comes_out_is_what_was_sent(
     messages: list[tuple[list[tuple[str, bytes]], bytes]], cuts: list[int], data: st.DataObject
 ) -> None:
     """However it is cut, whether somebody waits or not, and whether he takes frames at once, later or not."""
-    peer, taker = peer_for(), Taker()
+    reading, taker = reading_of(), Taker()
     if data.draw(st.booleans()):  # each message is a read of its own, as it is in real time
         cuts = [len(part) for _, part in messages]
     wire, at = b"".join(part for _, part in messages), 0
     for cut in [*cuts, len(wire)]:
-        peer._arrived(wire[at : at + cut])
+        reading.arrived(wire[at : at + cut])
         at += cut
         taker.takes, crowded = data.draw(st.booleans()), data.draw(st.booleans())
         if not crowded:
             taker.admit()
         taker.crowded = crowded
         for _ in range(data.draw(st.integers(0, 3))):
-            await receive(peer, taker)
-        if data.draw(st.booleans()) and not peer._queue._buffer:  # somebody waits when the next ones come
-            peer._taker = taker
+            await receive(reading, taker)
+        if data.draw(st.booleans()) and not reading._queue._buffer:  # somebody waits when the next ones come
+            reading._taker = taker
     taker.admit()
-    while await receive(peer, taker):
+    while await receive(reading, taker):
         pass
     assert taker.taken == [one for told, _ in messages for one in told]
-    assert peer.lying_bytes() == 0
-    peer._arrived(frame(CLOSE) + masked(b"nobody's"))
+    assert reading.lying_bytes() == 0
+    reading.arrived(frame(CLOSE) + masked(b"nobody's"))
     taker.takes = True
-    message = await peer._next(taker)
+    message = await reading.next(taker)
     assert message.type is WSMsgType.CLOSE
