@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -130,18 +131,23 @@ class Server:
 
     def errors(self) -> list[str]:
         """Names of what the current process has logged as an error."""
-        return [entry["event"] for entry in self._entries() if entry.get("level") == "error"]
+        return [entry["event"] for entry in self._entries(self._logged) if entry.get("level") == "error"]
 
     def said(self, event: str) -> list[dict[str, Any]]:
         """Log lines of the current process, and of those that it started, with this event name."""
-        return [entry for entry in self._entries() if entry.get("event") == event]
+        return [entry for entry in self._entries(self._logged) if entry.get("event") == event]
+
+    def all_errors(self) -> Counter[str]:
+        """How often what was logged as an error, by any process so far; that of a sink with its name."""
+        errors = (entry for entry in self._entries(0) if entry.get("level") == "error")
+        return Counter(" of ".join(entry[key] for key in ("event", "sink") if key in entry) for entry in errors)
 
     def command(self, name: str, *arguments: str) -> tuple[str, ...]:
         """Another command on the same config."""
         return (*self._program, name, "--config", str(self._config), *arguments)
 
-    def _entries(self) -> Iterator[dict[str, Any]]:
-        for line in self.log.read_bytes()[self._logged :].splitlines():
+    def _entries(self, begin: int) -> Iterator[dict[str, Any]]:
+        for line in self.log.read_bytes()[begin:].splitlines():
             with contextlib.suppress(msgspec.DecodeError):
                 entry = msgspec.json.decode(line)
                 if isinstance(entry, dict):

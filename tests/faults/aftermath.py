@@ -122,6 +122,8 @@ class Aftermath:
     strange: Counter[str] = field(default_factory=Counter)
     kafka_order: list[str] = field(default_factory=list)
     kafka_ids: int = 0
+    #: what the servers logged as errors: where something is missing, a reason may be among them
+    errors: Counter[str] = field(default_factory=Counter)
 
     def file(self, tally: Tally, accepted: Mapping[str, list[int]], far: FileSide) -> None:
         """What was answered 2xx, to a simulation and to ``load.Callbacks``, against the file."""
@@ -181,5 +183,7 @@ class Aftermath:
         report.figure("events, of these sound", f"{self.events:,}, {self.chunks:,}")
         for name, named in self.named.items():
             report.figure(f"{name}: missing", ", ".join(named))
+        errors = ", ".join(f"{what}: {count}" for what, count in self.errors.items())
+        report.figure("errors in the log", errors or "none")
         for name, count in self.repeats.items():
             report.figure(f"{name}: repeats of events with the same id", count)

@@ -121,6 +121,7 @@ async def block(
         assert await server.stop() == 0
     finally:
         await server.kill()
+    found.errors += server.all_errors()
     far = FileSide(server.data_dir / "events")
     found.file(ordeal.tally, ordeal.callbacks.accepted, far)
     found.wav(far, server.data_dir / "audio")
