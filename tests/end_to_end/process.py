@@ -138,8 +138,9 @@ class Server:
         return [entry for entry in self._entries(self._logged) if entry.get("event") == event]
 
     def all_errors(self) -> Counter[str]:
-        """How often what was logged as an error, by any process so far; that of a sink with its name."""
-        errors = (entry for entry in self._entries(0) if entry.get("level") == "error")
+        """How often what was logged as an error, by any process so far, dead letters among it; with a sink's name."""
+        told = [entry for entry in self._entries(0) if isinstance(entry.get("event"), str)]
+        errors = [entry for entry in told if entry.get("level") == "error" or entry["event"] == "sink.dead_letter"]
         return Counter(" of ".join(entry[key] for key in ("event", "sink") if key in entry) for entry in errors)
 
     def command(self, name: str, *arguments: str) -> tuple[str, ...]:
