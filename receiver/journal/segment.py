@@ -150,8 +150,9 @@ class Segment:
         beside the file and is read with it.
         """
         try:
+            # also where that fails: the log is cut only when the file has all of it on disk, whoever folds it
+            self._db.execute("PRAGMA synchronous = FULL")
             self.sync()
-            self._db.execute("PRAGMA synchronous = FULL")  # the log is cut only when the file has all of it on disk
             if _room_to_fold(self.path):
                 self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:

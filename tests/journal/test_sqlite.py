@@ -88,6 +88,22 @@ def test_a_log_is_folded_with_syncs_also_where_its_commits_had_none(tmp_path: Pa
     assert said.index("PRAGMA synchronous = FULL") < said.index("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
+def test_so_it_is_where_the_last_sync_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite folds the log all the same, with the last connection that closes."""
+    segment = Segment(tmp_path / "00000000000000000001.db")
+    segment.append([record()], sync=False)
+    said: list[str] = []
+    segment._db.set_trace_callback(said.append)
+    with monkeypatch.context() as disk, pytest.raises(OSError, match="the disk"):
+        disk.setattr(os, "fdatasync", _fails)
+        segment.close()
+    assert said == ["PRAGMA synchronous = FULL"]
+
+
+def _fails(_file: int) -> None:
+    raise OSError("the disk")
+
+
 async def test_all_fields_survive_the_disk(tmp_path: Path) -> None:
     """What was received is kept byte for byte, with all that decoding depends on."""
     full = Record(
