@@ -72,13 +72,14 @@ class Peer:
             if isinstance(problem, ValueError):
                 raise web.HTTPBadRequest(text="Sec-WebSocket-Key is not base64") from problem
             raise
+        held, self._early = self._early, b""
         self._transport = transport
         self._flow = Flow(self._inflow, transport, lambda: bool(getattr(inner, "_reading_paused", False)))
         wire = transport.get_extra_info("socket")
         self._reading = reading = Reading(
             cast("WebSocketDataQueue", self._socket._reader), cast("WebSocketReader", inner._payload_parser),
             self._socket.receive, self._flow, most_bytes=self._most_bytes,
-            number=wire.fileno() if wire is not None else -1, held=self._early,
+            number=wire.fileno() if wire is not None else -1, held=held,
         )  # fmt: skip
         if self._heartbeat_s:
             self._heartbeat = Heartbeat(

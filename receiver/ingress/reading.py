@@ -129,15 +129,18 @@ class Reading:
         self._heard = True
         if not self._held:
             taker, others = self._taker, self._others
-            frame = None
-            if taker is not None and not others.owed and not others.begun and taker.is_ready():
-                frame = only_frame(data, self._most_bytes)
-            if frame is None or taker is None:
-                self._go_through(data, 0)
-            elif self._offer(taker, [frame]):
-                return
-            else:
+            if (
+                taker is not None
+                and not others.owed
+                and not others.begun
+                and taker.is_ready()
+                and (frame := only_frame(data, self._most_bytes)) is not None
+            ):
+                if self._offer(taker, [frame]):
+                    return
                 self._refuse(frame)
+            else:
+                self._go_through(data, 0)
         else:
             self._behind.append(data)
             self._behind_bytes += len(data)
