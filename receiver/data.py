@@ -56,7 +56,7 @@ def _of_strangers(kind: type[Data]) -> tuple[str, ...]:
     )
 
 
-class Person(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
+class Person(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False, frozen=True):
     """A speaker or sender. Placeholders of the vendor are nobody: the key is left out."""
 
     id: str | None = None

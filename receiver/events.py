@@ -1,18 +1,19 @@
 """The public event contract: the envelope and its JSON and binary forms, with the data types of ``receiver.data``.
 
-Everything that leaves the receiver is one of these. May import the standard library, msgspec, the data types and the
-redaction rules; nothing else of ours. Envelope: CloudEvents 1.0.
+Everything that leaves the receiver is one of these. May import the standard library, msgspec, pybase64, the data types,
+the names of media's attributes and the redaction rules; nothing else of ours. Envelope: CloudEvents 1.0.
 """
 
 import base64
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
-from typing import Any, get_args
+from functools import lru_cache
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
+import pybase64
 
 from receiver.data import (
     DATA_TYPES,
@@ -44,6 +45,7 @@ from receiver.data import (
     VideoChunk,
     Word,
 )
+from receiver.media_names import counting_attributes, lasting_attributes, lasting_of, media_attributes
 from receiver.redaction import redact_fields, redact_json
 
 __all__ = [
@@ -79,9 +81,12 @@ __all__ = [
     "VideoChunk",
     "Word",
     "batch_json",
+    "counting_attributes",
     "format_sequence",
     "format_time",
     "http_headers",
+    "lasting_attributes",
+    "lasting_of",
     "media_attributes",
     "parse_time",
     "quote_header",
@@ -110,12 +115,12 @@ class Event(msgspec.Struct, kw_only=True, gc=False):
     media: bytes | memoryview | None = None
     media_type: str = ""
     raw: bytes = b""
-    #: the plain JSON form, made once for all sinks
+    #: the plain JSON form, made once for all sinks; not of media: to fill memory costs more than to make it
     cached_json: bytes = b""
 
     def json(self, *, secrets: bool = False, raw: bool = False) -> bytes:
         """CloudEvents structured mode: one JSON object without line breaks."""
-        if secrets or raw:
+        if secrets or raw or self.media is not None:
             return _encode(self, secrets, raw)
         if not self.cached_json:
             self.cached_json = _encode(self, False, False)
@@ -202,26 +207,6 @@ def format_sequence(sequence: int) -> str:
     return f"{sequence:020d}"
 
 
-_NOT_OF_MEDIA = ("attributes", "reconciled")
-
-
-@cache
-def media_attributes(kind: type[Data]) -> dict[str, tuple[str, str]]:
-    """Attribute name -> field of media data and, for a speaker, the field within: ``ratehz`` -> ``("rate_hz", "")``.
-
-    The keys of ``kind`` without underscore. Custom attributes have no place: attributes of CloudEvents are scalars. Nor
-    has ``reconciled``: sound is never found afterwards.
-    """
-    names: dict[str, tuple[str, str]] = {}
-    for field in msgspec.structs.fields(kind):
-        name = field.name.replace("_", "")
-        if Person in (field.type, *get_args(field.type)):
-            names.update({name + inner: (field.name, inner) for inner in Person.__struct_fields__})
-        elif field.name not in _NOT_OF_MEDIA:
-            names[name] = (field.name, "")
-    return names
-
-
 _EPOCH = datetime(1970, 1, 1)  # naive on purpose: all arithmetic here is UTC
 _EPOCH_UTC = _EPOCH.replace(tzinfo=UTC)
 _FIRST_NS = (datetime.min - _EPOCH) // timedelta(seconds=1) * 10**9
@@ -237,11 +222,18 @@ def _format_second(second: int) -> str:
 
 
 def _encode(event: Event, secrets: bool, raw: bool) -> bytes:
+    whole = _media_json(event, event.media) if event.media is not None else _json(event, secrets)
+    if raw and (member := event.raw_member(secrets=secrets)) is not None:
+        return b"%b,%b" % (whole[:-1], Encoder.encode({member[0]: member[1]})[1:])
+    return whole
+
+
+def _json(event: Event, secrets: bool) -> bytes:
     try:
-        return Encoder.encode(_members(event, secrets, raw))
+        return Encoder.encode(_members(event, secrets))
     except RecursionError:
         # Free-form JSON may be nested deeper than this stack allows; without secrets it is shallow.
-        return Encoder.encode(_members(event, False, raw))
+        return Encoder.encode(_members(event, False))
 
 
 def _data(event: Event, secrets: bool) -> Any:
@@ -260,22 +252,41 @@ def _attributes(event: Event) -> dict[str, Any]:
     if event.vendorevent:
         attributes["vendorevent"] = event.vendorevent
     if event.media is not None:
-        data = event.data
-        for name, (field, inner) in media_attributes(type(data)).items():
-            value = getattr(data, field)
-            if inner and value is not None:
-                value = getattr(value, inner)
-            if value is not None:
-                attributes[name] = value
+        attributes |= lasting_attributes(type(event.data), lasting_of(event.data))
+        attributes |= counting_attributes(event.data)
     return attributes
 
 
-def _members(event: Event, secrets: bool, raw: bool) -> dict[str, Any]:
+def _members(event: Event, secrets: bool) -> dict[str, Any]:
     members = _attributes(event)
-    if event.media is not None:
-        members["data_base64"] = base64.b64encode(event.media).decode()
-    else:
-        members["data"] = _data(event, secrets)
-    if raw and (member := event.raw_member(secrets=secrets)) is not None:
-        members[member[0]] = member[1]
+    members["data"] = _data(event, secrets)
     return members
+
+
+def _media_json(event: Event, media: bytes | memoryview) -> bytes:
+    """What ``_attributes`` and the media would be, with what lasts written once for a stream."""
+    data = event.data
+    origin, form = _lasting_json(
+        event.source, event.type, event.subject, event.vendorevent, event.media_type, type(data), lasting_of(data)
+    )
+    time, received = event.times()
+    moment = f'"time":"{time}","receivedtime":"{received}","sequence":"{format_sequence(event.sequence)}"'.encode()
+    counting = counting_attributes(data)
+    numbers = Encoder.encode(counting)[1:-1] + b"," if counting else b""
+    head = b'{"specversion":"1.0","id":', Encoder.encode(event.id), origin, moment, form, numbers
+    return b"".join((*head, b'"data_base64":"', pybase64.b64encode(media), b'"}'))
+
+
+@lru_cache(maxsize=4096)
+def _lasting_json(
+    source: str, type_: str, subject: str, vendorevent: str, media_type: str, kind: type[Data], lasting: tuple[Any, ...]
+) -> tuple[bytes, bytes]:
+    """The members between the id and the time, and those behind the sequence number."""
+    origin = {"source": source, "type": type_}
+    if subject:
+        origin["subject"] = subject
+    form = {"datacontenttype": media_type or JSON_TYPE}
+    if vendorevent:
+        form["vendorevent"] = vendorevent
+    form |= lasting_attributes(kind, lasting)
+    return b"," + Encoder.encode(origin)[1:-1] + b",", b"," + Encoder.encode(form)[1:-1] + b","

@@ -7,9 +7,17 @@ Unlike the HTTP binding it takes header values as plain UTF-8, without percent-e
 import re
 import string
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from receiver.events import JSON_TYPE, Data, Event, format_sequence, media_attributes
+from receiver.events import (
+    JSON_TYPE,
+    Data,
+    Event,
+    counting_attributes,
+    format_sequence,
+    lasting_attributes,
+    lasting_of,
+)
 
 STRUCTURED_TYPE = b"application/cloudevents+json; charset=UTF-8"
 #: Kafka's own limit for a topic's name
@@ -67,15 +75,17 @@ def binary_message(topic: str, event: Event, *, raw: bool = False, secrets: bool
     as they came, since an attribute is text and Kafka needs no base64.
     """
     time, received = event.times()
+    kind, content_type = type(event.data), event.media_type or JSON_TYPE
+    lasting = lasting_of(event.data) if event.media is not None else ()
     headers = [
-        *_lasting_headers(event.source, event.type, event.subject, event.vendorevent, event.media_type or JSON_TYPE),
+        *_lasting_headers(event.source, event.type, event.subject, event.vendorevent, content_type, kind, lasting),
         ("ce_id", _utf8(event.id)),
         ("ce_time", time.encode()),
         ("ce_receivedtime", received.encode()),
         ("ce_sequence", format_sequence(event.sequence).encode()),
     ]
     if event.media is not None:
-        headers += _media_headers(event.data)
+        headers += [(f"ce_{name}", str(value).encode()) for name, value in counting_attributes(event.data).items()]
     if raw and (member := event.raw_member(secrets=secrets)) is not None:
         headers.append(("ce_raw", _utf8(member[1])) if member[0] == "raw" else ("raw", event.raw))
     return Message(topic, _key(event), bytes(event.body(secrets=secrets)), headers)
@@ -94,9 +104,18 @@ def _legal(value: str) -> str:
     return _ILLEGAL.sub("-", value) or "none"
 
 
-@lru_cache(maxsize=1024)
-def _lasting_headers(source: str, type_: str, subject: str, vendorevent: str, content_type: str) -> tuple[Header, ...]:
-    """What many events have in common, made once. ``datacontenttype`` is Kafka's own ``content-type``."""
+@lru_cache(maxsize=4096)
+def _lasting_headers(
+    source: str,
+    type_: str,
+    subject: str,
+    vendorevent: str,
+    content_type: str,
+    kind: type[Data],
+    lasting: tuple[Any, ...],
+) -> tuple[Header, ...]:
+    """What many events have in common, made once; ``lasting`` is of media. ``datacontenttype`` is Kafka's own
+    ``content-type``."""
     texts = {
         "content-type": content_type,
         "ce_specversion": "1.0",
@@ -105,24 +124,10 @@ def _lasting_headers(source: str, type_: str, subject: str, vendorevent: str, co
         "ce_subject": subject,
         "ce_vendorevent": vendorevent,
     }
-    return tuple((name, _utf8(text)) for name, text in texts.items() if text)
-
-
-def _media_headers(data: Data) -> list[Header]:
-    headers = []
-    for name, (field, inner) in media_attributes(type(data)).items():
-        value = getattr(data, field)
-        if inner and value is not None:
-            value = getattr(value, inner)
-        if value is not None:
-            # numbers tell where a chunk stands: hardly two are equal
-            headers.append(_text_header(name, value) if type(value) is str else (f"ce_{name}", str(value).encode()))
-    return headers
-
-
-@lru_cache(maxsize=1024)
-def _text_header(name: str, value: str) -> Header:
-    return f"ce_{name}", _utf8(value)
+    headers = {name: text for name, text in texts.items() if text}
+    if lasting:
+        headers |= {f"ce_{name}": str(value) for name, value in lasting_attributes(kind, lasting).items()}
+    return tuple((name, _utf8(text)) for name, text in headers.items())
 
 
 def _utf8(text: str) -> bytes:

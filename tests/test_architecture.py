@@ -17,6 +17,7 @@ BASE = (
     "receiver.data",
     "receiver.errors",
     "receiver.events",
+    "receiver.media_names",
     "receiver.record",
     "receiver.redaction",
 )
@@ -60,7 +61,7 @@ class Import(NamedTuple):
 
 
 RULES = (
-    *(Rule(module, ours=BASE, libraries=("msgspec",)) for module in (*BASE, BOOKS)),
+    *(Rule(module, ours=BASE, libraries=("msgspec", "pybase64")) for module in (*BASE, BOOKS)),
     Rule("receiver.line", ours=(), libraries=("msgspec",)),
     Rule("receiver.audio", ours=(*BASE, "receiver.audio"), never=RIM, libraries=("msgspec", "numpy", "soxr")),
     Rule("receiver.vendors", ours=(*BASE, "receiver.vendors"), never=RIM),

@@ -186,6 +186,43 @@ def test_audio_keys_become_attributes() -> None:
     }  # fmt: skip
 
 
+TEXTS = st.none() | st.text(max_size=5)
+AUDIO = st.builds(
+    AudioChunk,
+    codec=st.text(max_size=5), rate_hz=st.integers(1, 10**6), channels=st.integers(1, 8),
+    speaker=st.none() | st.builds(Person, id=TEXTS, name=TEXTS), track=TEXTS, session=TEXTS,
+    first_sample=st.none() | st.integers(0, 2**60), samples=st.none() | st.integers(0, 10**6),
+    gap_ms=st.none() | st.floats(0, 1e9),
+)  # fmt: skip
+VIDEO = st.builds(VideoChunk, codec=TEXTS, container=TEXTS, width=st.none() | st.integers(1, 9999), track=TEXTS)
+MEDIA = st.builds(
+    make_event,
+    st.sampled_from(sorted(MEDIA_TYPES)), AUDIO | VIDEO, subject=st.text(max_size=5), vendorevent=st.text(max_size=5),
+    media=st.binary(max_size=7), media_type=st.sampled_from(["", "audio/L16", "video/mp4"]), sequence=st.integers(0),
+)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(st.lists(MEDIA, max_size=6))
+def test_media_tell_their_attributes_and_bytes(events: list[Event]) -> None:
+    """Whatever came before: what lasts is written once for a stream, and is not another stream's. In the order of
+    ``attributes``, for whoever looks at it."""
+    for event in events:
+        told = parsed(event)
+        assert base64.b64decode(told.pop("data_base64"), validate=True) == event.media
+        assert list(told) == list(event.attributes())
+        assert {name: value if isinstance(value, str) else str(value) for name, value in told.items()} == (
+            event.attributes()
+        )
+
+
+def test_media_keep_no_json() -> None:
+    """A frame waits in memory for sinks; its JSON would be half as much again."""
+    event = make_event("audio.chunk", FULL[AudioChunk])
+    assert event.json() == event.json()
+    assert not event.cached_json
+
+
 def test_video_keys_become_attributes() -> None:
     """As for audio; an absent key is an absent attribute."""
     assert {"codec": "h264", "container": "fmp4", "width": 1280, "height": 720}.items() <= parsed(

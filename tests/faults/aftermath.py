@@ -122,6 +122,8 @@ class Aftermath:
     strange: Counter[str] = field(default_factory=Counter)
     kafka_order: list[str] = field(default_factory=list)
     kafka_ids: int = 0
+    #: sinks that a last stop left something for, which the next start then brought
+    left: Counter[str] = field(default_factory=Counter)
     #: what the servers logged as errors: where something is missing, a reason may be among them
     errors: Counter[str] = field(default_factory=Counter)
 
@@ -183,7 +185,11 @@ class Aftermath:
         report.figure("events, of these sound", f"{self.events:,}, {self.chunks:,}")
         for name, named in self.named.items():
             report.figure(f"{name}: missing", ", ".join(named))
-        errors = ", ".join(f"{what}: {count}" for what, count in self.errors.items())
-        report.figure("errors in the log", errors or "none")
+        report.figure("sinks that a stop had no time for, done at the next start", _counted(self.left))
+        report.figure("errors in the log", _counted(self.errors))
         for name, count in self.repeats.items():
             report.figure(f"{name}: repeats of events with the same id", count)
+
+
+def _counted(counts: Counter[str]) -> str:
+    return ", ".join(f"{what}: {count}" for what, count in counts.items()) or "none"

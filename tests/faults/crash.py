@@ -10,6 +10,7 @@ import contextlib
 import random
 import shutil
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -33,6 +34,7 @@ _PATH = "/meetstream/default"
 _RATE = 100.0
 #: so that the helper is met at its work, too
 _KEYS = "helper_after_s = 0.05"
+SINK_NAMES = ("file", "wav", "http")
 SINKS = """
 [sinks.file]
 type = "file"
@@ -119,6 +121,11 @@ async def block(
         ordeal = Ordeal(server, random.Random(seed), seed)
         await ordeal.run(kills)
         assert await server.stop() == 0
+        if left := server.said("server.drain.incomplete"):  # not lost: the next start goes on with it
+            found.left += Counter(sink for entry in left for sink in entry["sinks"])
+            await server.start()
+            await server.caught_up(*SINK_NAMES, *["kafka"] * bool(brokers))
+            assert await server.stop() == 0
     finally:
         await server.kill()
     found.errors += server.all_errors()

@@ -515,7 +515,21 @@ def test_headers_of_one_event_are_not_another_ones() -> None:
     """Events that differ in one of the texts that are made once do not get each other's."""
     events = [transcript(1, subject="a"), transcript(2, subject="b"), status(3, subject="a")]
     events += [msgspec.structs.replace(events[0], vendorevent="x"), msgspec.structs.replace(events[0], source="/d/e")]
+    sound = audio(7, b"x")
+    data: list[dict[str, Any]] = [
+        {"track": "a"},
+        {"rate_hz": 8000},
+        {"speaker": Person(id="7")},
+        {"speaker": Person(name="7")},
+    ]
+    for changes in data:
+        other = msgspec.structs.replace(sound, data=msgspec.structs.replace(sound.data, **changes))
+        events.append(other)
     for event in [*events, *events]:
         headers = dict(binary_message("t", event).headers)
+        media = {
+            name: headers.get(f"ce_{name}", b"").decode() for name in ("track", "ratehz", "speakerid", "speakername")
+        }
+        assert media == {name: event.attributes().get(name, "") for name in media}
         found = [headers.get(f"ce_{name}", b"").decode() for name in ("source", "type", "subject", "vendorevent")]
         assert found == [event.source, event.type, event.subject, event.vendorevent]
