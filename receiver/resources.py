@@ -19,9 +19,9 @@ _LET_GO_S, _TRY_S = 1.0, 0.01
 #: what may wait for a lane's writer, in memory. Of media, so much that a pause of the disk, or a new file, does not
 #: hold up a thousand sockets at once: to let in each of them costs more than to read it. And no more than sinks have
 #: room for in memory (``tail_bytes``)
-_PENDING_BYTES = {"events": 8 << 20, "media": 48 << 20, "quarantine": 8 << 20}
+_PENDING_BYTES = {"events": 8 << 20, "media": 20 << 20, "quarantine": 8 << 20}
 #: what one turn of the loop brings. Of frames there are many, and the more of a turn, the colder is what each meets
-_TURN_BYTES = {"events": 8 << 20, "media": 2 << 20, "quarantine": 8 << 20}
+_TURN_BYTES = {"events": 8 << 20, "media": 3 << 19, "quarantine": 8 << 20}
 
 
 def lane_limits(settings: Settings) -> dict[str, LaneLimits]:

@@ -78,7 +78,7 @@ class JournalSettings(Section, kw_only=True, frozen=True, forbid_unknown_fields=
 
     events: LaneSettings = LaneSettings(max_bytes=8 << 30, max_age_s=7 * 86400)
     media: LaneSettings = LaneSettings(
-        max_bytes=16 << 30, max_age_s=86400, segment_bytes=256 << 20, tail_bytes=64 << 20, sync_every_ms=1000
+        max_bytes=16 << 30, max_age_s=86400, segment_bytes=256 << 20, tail_bytes=32 << 20, sync_every_ms=1000
     )
     quarantine: LaneSettings = LaneSettings(max_bytes=1 << 30, max_age_s=30 * 86400, tail_bytes=0)
     #: deliveries remembered to recognise repeats

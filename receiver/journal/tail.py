@@ -5,14 +5,13 @@ from bisect import bisect_right
 from receiver.record import Record
 
 #: What a record with its events and their JSON takes, measured: of text six times its payload, since each word is an
-#: object; of frames three and a half times, since their bytes are there as they are and in base64; and what each
-#: event adds to that.
-_TEXT_FACTOR, _FRAMES_FACTOR, _EVENT_BYTES = 6.0, 3.5, 1500
-#: A reader's limit is in bytes of payload, which take about four times as much here. And what is here costs no reading:
+#: object; of frames no more than they are, since their JSON is not kept; and what each event adds to that.
+_TEXT_FACTOR, _FRAMES_FACTOR, _EVENT_BYTES = 6.0, 1.1, 1500
+#: A reader's limit is in bytes of payload, and frames take about twice as much here. And what is here costs no reading:
 #: it is given sixteen times as much of it, since one that got behind on a busy loop has to gain on what comes.
-_MEMORY_FACTOR = 64
+_MEMORY_FACTOR = 32
 #: what frames take at most of which only the bytes are known: those of a fiftieth of a second at 16 kHz
-FRAMES_FACTOR = 6
+FRAMES_FACTOR = 4
 _NEVER = 1 << 63
 _GONE = Record(vendor="", endpoint="", kind="body", payload=b"", received_ns=0)
 
