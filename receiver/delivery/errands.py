@@ -39,6 +39,10 @@ class Ready(msgspec.Struct, tag=True):
     """Helper to server, first of all: errands can begin."""
 
 
+class Alive(msgspec.Struct, tag=True):
+    """Helper to server, once a second: it is not stuck, however long something takes."""
+
+
 class Taken(msgspec.Struct, tag=True):
     """Helper to server: everything up to this number was read, and can be delivered without the journal."""
 
@@ -70,6 +74,6 @@ class Ended(msgspec.Struct, tag=True):
 
 
 Order = Hello | Begin | See | Enough
-Told = Ready | Taken | Done | Ended
+Told = Ready | Alive | Taken | Done | Ended
 decode_order = msgspec.msgpack.Decoder(Order).decode
 decode_told = msgspec.msgpack.Decoder(Told).decode

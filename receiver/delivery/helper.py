@@ -19,7 +19,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from receiver.delivery.errands import Begin, Done, Ended, Enough, Hello, Ready, See, Taken, Told, decode_told
+from receiver.delivery.errands import Alive, Begin, Done, Ended, Enough, Hello, Ready, See, Taken, Told, decode_told
 from receiver.line import Line
 
 log = structlog.get_logger()
@@ -28,6 +28,9 @@ MODULE = "receiver.helping"
 _SEE_S = 0.1
 #: it goes when nothing was to do for so long
 _IDLE_S = 10.0
+#: it is given up when nothing was heard of it for so many times ``_SEE_S``; it says that it lives each second. Not by
+#: the clock: where this process stood still, what was said meanwhile is read before the next time
+_SILENT = 100
 #: after it ended by itself
 _AGAIN_S = 10.0
 #: to go by itself, and to be gone once it was killed
@@ -92,6 +95,8 @@ class Helper:
         #: asked for, and nothing was heard of it yet
         self.starting = False
         self._failed = False
+        #: how many times ``_SEE_S`` nothing was heard of it
+        self._silent = 0
 
     def ready(self) -> bool:
         """Whether it takes errands now; if not, it will before long, unless it has just failed."""
@@ -139,6 +144,7 @@ class Helper:
         log.info("helper.started", pid=process.pid)
         try:
             line.say(self._hello())
+            self._silent = 0
             async with asyncio.TaskGroup() as group:
                 feeding = group.create_task(self._feed(line))
                 while (told := await line.hear()) is not None:
@@ -154,6 +160,9 @@ class Helper:
             line.close()
 
     def _hear(self, told: Told, line: Line[Told]) -> None:
+        self._silent = 0
+        if isinstance(told, Alive):
+            return
         if isinstance(told, Ready):
             self._line, self.starting = line, False
             self._wanted.clear()
@@ -165,11 +174,16 @@ class Helper:
             self._idle_since_s = asyncio.get_running_loop().time()
 
     async def _feed(self, line: Line[Told]) -> None:
-        """Tell it how far the journal goes, while that interests it; send it away when nothing else does."""
+        """Tell it how far the journal goes, while that interests it; send it away when nothing else does, or when it is
+        stuck."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_SEE_S)
-            if self._errands:
+            self._silent += 1
+            if self._silent == _SILENT and self._process is not None:
+                log.warning("helper.silent", for_s=_SILENT * _SEE_S)
+                self._process.kill()
+            elif self._errands:
                 line.say(See(self._mark()))
             elif self._line is not None and loop.time() - self._idle_since_s > _IDLE_S:
                 self._line = None

@@ -157,7 +157,9 @@ class SinkWorker:
             else:
                 await asyncio.gather(self._deliver(records), self._look_ahead(upto))
             self._move(upto)
-            self._behind_s = 0.0 if self._kept_up or not records else time.time() - records[-1].received_ns / 1e9
+            # as it is now: much may have come while the sink stood still
+            is_last = upto == self._journal.visible(media=self.media)
+            self._behind_s = 0.0 if is_last or not records else time.time() - records[-1].received_ns / 1e9
         elif self._writer.draining.is_set():
             return False
         elif not self._writer.is_open:

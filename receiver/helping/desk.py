@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from receiver.delivery.courier import Courier
-from receiver.delivery.errands import Begin, Ended, Enough, Hello, Order, Ready, See, decode_order
+from receiver.delivery.errands import Alive, Begin, Ended, Enough, Hello, Order, Ready, See, decode_order
 from receiver.delivery.pace import Pace
 from receiver.errors import ConfigError
 from receiver.journal.view import View
@@ -18,6 +18,9 @@ from receiver.plugins import make_sink
 from receiver.settings import LogSettings
 from receiver.telemetry import log as logs
 from receiver.vendors import decode_record
+
+#: between two signs of life
+ALIVE_S = 1.0
 
 
 def run(end: socket.socket) -> None:
@@ -33,10 +36,17 @@ async def _run(end: socket.socket) -> int:
     logs.configure(msgspec.convert(hello.log, LogSettings))
     line.say(Ready())
     async with asyncio.TaskGroup() as group:
+        group.create_task(_live(line))
         desk = _Desk(Path(hello.data_dir), line, group)
         while (order := await line.hear()) is not None:
             desk.heed(order)
         os._exit(0)  # whatever is under way
+
+
+async def _live(line: Line[Order]) -> None:
+    while True:
+        line.say(Alive())
+        await asyncio.sleep(ALIVE_S)
 
 
 class _Desk:

@@ -91,6 +91,26 @@ async def test_a_sink_that_is_far_behind_is_delivered_to_by_the_helper(tmp_path:
         await here.drained()
 
 
+async def test_a_sink_that_stood_still_goes_away_at_once(tmp_path: Path) -> None:
+    """How far it is behind is told by what it had then; nothing more is read and written here first."""
+    may = asyncio.Event()
+
+    async def stuck(_: Batch) -> None:
+        await may.wait()
+
+    mine, theirs = FakeSink(stuck), FakeSink()
+    async with house(tmp_path, tail_bytes=0) as here, asyncio.TaskGroup() as group:
+        first = await fill(here, 0, 1)
+        helper = LocalHelper(here, group, theirs)
+        worker = here.work(group, "s", mine, away=away(helper))
+        await until(lambda: mine.calls == ["open", "write"])
+        missed = await fill(here, 1, 400)
+        may.set()
+        await until(lambda: worker.cursor == here.journal.head and mine.calls.count("open") == 2)
+        assert mine.ids == first and theirs.ids == missed
+        await here.drained()
+
+
 async def test_while_the_helper_delivers_the_sink_is_up_and_its_cursor_moves(tmp_path: Path) -> None:
     """Seen from outside it is no different; what takes long over there is told as it is here."""
     may = asyncio.Event()

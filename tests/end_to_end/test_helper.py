@@ -133,6 +133,19 @@ async def test_a_helper_that_is_killed_costs_nothing(tmp_path: Path) -> None:
         assert await server.stop() == 0 and not server.errors()
 
 
+async def test_a_helper_that_is_stuck_is_given_up(tmp_path: Path) -> None:
+    """It says each second that it lives. Where it does not for ten of them, it is ended as if it had been killed."""
+    async with behind(tmp_path) as server:
+        await server.start()
+        pid = await helper_of(server)
+        await written_so_far(server, _MANY // 4)
+        os.kill(pid, signal.SIGSTOP)
+        metrics = await server.caught_up("file")
+        assert metrics["receiver_sink_delivered_total{sink=file}"] == _MANY
+        assert written(server) == messages() and server.said("helper.silent")
+        assert await server.stop() == 0 and not server.errors()
+
+
 async def test_a_server_that_is_killed_takes_its_helper_along(tmp_path: Path) -> None:
     """Wherever they are, also while it starts: the next server can begin at once, and the file has each event once."""
     async with behind(tmp_path) as server:
