@@ -4,7 +4,6 @@ Everything that leaves the receiver is one of these. May import the standard lib
 the names of media's attributes and the redaction rules; nothing else of ours. Envelope: CloudEvents 1.0.
 """
 
-import base64
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -160,7 +159,7 @@ class Event(msgspec.Struct, kw_only=True, gc=False):
             plain = self.raw
             if not secrets and self.media is None:
                 plain = redact_fields(plain.decode("latin-1")).encode("latin-1")
-            return "rawbase64", base64.b64encode(plain).decode()
+            return "rawbase64", pybase64.b64encode_as_string(plain)
         return "raw", text if secrets else redact_json(text)
 
 

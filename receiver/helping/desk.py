@@ -20,7 +20,7 @@ from receiver.telemetry import log as logs
 from receiver.vendors import decode_record
 
 #: between two signs of life
-ALIVE_S = 1.0
+_ALIVE_S = 1.0
 
 
 def run(end: socket.socket) -> None:
@@ -46,7 +46,7 @@ async def _run(end: socket.socket) -> int:
 async def _live(line: Line[Order]) -> None:
     while True:
         line.say(Alive())
-        await asyncio.sleep(ALIVE_S)
+        await asyncio.sleep(_ALIVE_S)
 
 
 class _Desk:
