@@ -31,8 +31,11 @@ log = structlog.get_logger()
 READ_BYTES = 256 << 10
 #: as far as that grows, doubled by each piece, while a sink that has come back catches up
 _MOST_READ_BYTES = 1 << 20
-#: what comes in shorter intervals is written together: each write costs as much as many events do
-_GATHER_S = 0.01
+#: what comes in shorter intervals is written together: each write costs as much as many events do. The shorter one
+#: where little comes, to a sink that takes it at once; the longer one where the last write took a twentieth of that, or
+#: brought two hundred events
+_LEAST_GATHER_S, _GATHER_S = 0.002, 0.01
+_GATHER_TIMES, _GATHER_EVENT_S = 20, 50e-6
 _BACKOFF = Backoff()
 #: a sink that does not let go within this time is left behind
 _CLOSE_S = 3.0
@@ -72,6 +75,7 @@ class SinkWorker:
         self._live = True
         #: when it read last, and whether that was all there was
         self._read_s, self._kept_up = 0.0, True
+        self._gather_s = _GATHER_S
         self._read_bytes = READ_BYTES
         #: how long ago that came in which was delivered last, while there is more
         self._behind_s = 0.0
@@ -152,10 +156,12 @@ class SinkWorker:
         behind = upto > self._cursor
         if behind:
             self._taken = upto
+            begin_s = time.perf_counter()
             if self._kept_up or self._journal.in_memory(upto, media=self.media):
                 await self._deliver(records)
             else:
                 await asyncio.gather(self._deliver(records), self._look_ahead(upto))
+            self._gather_s = gather_s(time.perf_counter() - begin_s, upto - self._cursor)
             self._move(upto)
             # as it is now: much may have come while the sink stood still
             is_last = upto == self._journal.visible(media=self.media)
@@ -217,7 +223,7 @@ class SinkWorker:
     async def _read(self) -> tuple[Sequence[Record], int]:
         if not self._live:
             return (), self._cursor
-        early_s = self._read_s + _GATHER_S - time.perf_counter()
+        early_s = self._read_s + self._gather_s - time.perf_counter()
         if self._kept_up and early_s > 0 and not self._writer.draining.is_set():
             await asyncio.sleep(early_s)
         self._read_s = time.perf_counter()
@@ -243,16 +249,9 @@ class SinkWorker:
         if self._writer.draining.is_set():
             return
         changed = self._pieces.changed
-        if not self._live:
-            await changed.wait()
-            changed.clear()
-            return
-        async with asyncio.TaskGroup() as group:
-            more = group.create_task(self._journal.wait(self._cursor, media=self.media))
-            piece = group.create_task(changed.wait())
-            await asyncio.wait((more, piece), return_when=asyncio.FIRST_COMPLETED)
-            more.cancel()
-            piece.cancel()
+        if self._live:
+            self._journal.alert(changed, self._cursor, media=self.media)
+        await changed.wait()
         changed.clear()
 
     async def _serve(self, piece: Piece) -> None:
@@ -302,3 +301,9 @@ class SinkWorker:
             await self._writer.write(events[start : start + size])
         book.filtered += filtered
         book.undecodable += undecodable
+
+
+def gather_s(took_s: float, events: int) -> float:
+    """How long after a reading the next one is, of a sink that keeps up, where the last one brought so many and writing
+    them took so long."""
+    return min(max(_LEAST_GATHER_S, _GATHER_TIMES * took_s, _GATHER_EVENT_S * events), _GATHER_S)

@@ -60,6 +60,10 @@ class Journal(Protocol):
     async def wait(self, after: int, *, media: bool) -> None:
         """Return when there is something behind ``after``, which may turn out to be nothing for this reader."""
 
+    def alert(self, event: asyncio.Event, after: int, *, media: bool) -> None:
+        """Have ``event`` set when ``wait`` would return, once; it may be set for other reasons as well. A call with the
+        same event takes the place of the one before."""
+
     async def backlog(self, cursor: int, *, media: bool) -> int:
         """What to add to the sequence numbers committed since start, in the lanes that a reader wants, to know how many
         are taken behind ``cursor``."""

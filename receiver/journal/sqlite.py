@@ -41,6 +41,7 @@ class SqliteJournal:
         """
         self.folder = folder
         self._waiters: set[asyncio.Future[None]] = set()
+        self._alerts: dict[asyncio.Event, tuple[int, bool]] = {}
         #: of its own: what sinks keep waiting in the common pool never holds up a reader
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="journal-read")
         self.lanes = {
@@ -122,6 +123,12 @@ class SqliteJournal:
             finally:
                 self._waiters.discard(waiter)
 
+    def alert(self, event: asyncio.Event, after: int, *, media: bool) -> None:
+        if self.visible(media=media) > after:
+            event.set()
+        else:
+            self._alerts[event] = after, media
+
     def visible(self, *, media: bool) -> int:
         borders = [self.lanes[EVENTS].visible, self.lanes[MEDIA].visible if media else None]
         return min((border for border in borders if border is not None), default=self._last)
@@ -201,6 +208,10 @@ class SqliteJournal:
             if not waiter.done():
                 waiter.set_result(None)
         self._waiters.clear()
+        for event, (after, media) in list(self._alerts.items()):
+            if self.visible(media=media) > after:
+                del self._alerts[event]
+                event.set()
 
 
 def _end(future: "asyncio.Future[None]", problem: JournalUnavailable | None) -> None:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from receiver.delivery.retry import Backoff
-from receiver.delivery.worker import SinkWorker
+from receiver.delivery.worker import SinkWorker, gather_s
 from receiver.errors import Malformed
 from receiver.events import BotStatus, Event
 from receiver.journal.base import EVENTS, MEDIA, QUARANTINE
@@ -160,18 +160,24 @@ async def test_events_come_in_order_and_in_batches(tmp_path: Path) -> None:
 
 
 async def test_what_comes_in_short_intervals_is_written_together(tmp_path: Path) -> None:
-    """A write costs a far side as much as many events: under load there are no more than a hundred in a second."""
-    sink = FakeSink()
+    """A write costs a far side as much as many events: where it takes a while there are no more than a hundred in a
+    second."""
+
+    async def while_(_: Batch) -> None:
+        await asyncio.sleep(0.001)
+
+    sink = FakeSink(*[while_] * 50)
     async with house(tmp_path) as here, asyncio.TaskGroup() as group:
         here.work(group, "s", sink)
-        await until(lambda: "open" in sink.calls)
+        await here.put("first")
+        await until(lambda: sink.ids == ["first"])
         begun_s = time.monotonic()
         for number in range(50):
             await here.put(str(number))
             await asyncio.sleep(0.002)
-        await until(lambda: len(sink.ids) == 50)
+        await until(lambda: len(sink.ids) == 51)
         # one may be held up on its way to the sink, and the next not: all of them together tell
-        assert sink.at_s[-1] - begun_s > 0.009 * (len(sink.at_s) - 1)
+        assert sink.at_s[-1] - begun_s > 0.009 * (len(sink.at_s) - 2)
         await here.drained()
 
 
@@ -638,3 +644,32 @@ async def test_each_event_at_least_once_in_order_none_skipped(
             await here.drained()
     first_seen = list(dict.fromkeys(seen))
     assert first_seen == [id_ for ids in expected for id_ in ids]
+
+
+@pytest.mark.parametrize(
+    ("took_s", "events", "expected_s"),
+    [(0, 1, 0.002), (0.0001, 40, 0.002), (0.0002, 1, 0.004), (0, 100, 0.005), (0.0005, 1, 0.01), (3, 9000, 0.01)],
+)
+def test_what_comes_is_gathered_for_as_long_as_it_is_worth(took_s: float, events: int, expected_s: float) -> None:
+    """Twenty times what a write takes, a twentieth of a millisecond for each event; at least 2 ms, at most 10."""
+    assert gather_s(took_s, events) == pytest.approx(expected_s)
+
+
+@pytest.mark.parametrize(("long_s", "batches"), [(1.0, [["a"], ["b", "c"]]), (0.0, [["a"], ["b"], ["c"]])])
+async def test_what_comes_meanwhile_is_written_together(
+    long_s: float, batches: list[list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the next reading, however many that are."""
+    monkeypatch.setattr("receiver.delivery.worker.gather_s", lambda took_s, events: long_s)
+    sink = FakeSink()
+    async with house(tmp_path) as here, asyncio.TaskGroup() as group:
+        here.work(group, "s", sink)
+        await here.put("a")
+        await until(lambda: sink.ids == ["a"])
+        for id_ in "bc":
+            await here.put(id_)
+            if not long_s:
+                await until(lambda: sink.ids[-1] == id_)  # noqa: B023
+        await until(lambda: len(sink.batches) == len(batches))
+        assert sink.batches == batches
+        await here.drained()

@@ -192,6 +192,32 @@ async def test_sequence_goes_on_after_a_restart(tmp_path: Path) -> None:
         assert one.seq == last + 11
 
 
+async def test_an_event_is_set_once_there_is_something(tmp_path: Path) -> None:
+    """Once, in the lanes that its owner wants; at once where something is there; the last call counts."""
+    async with opened(tmp_path) as journal:
+        text, sound = asyncio.Event(), asyncio.Event()
+        journal.alert(text, journal.head, media=False)
+        journal.alert(sound, journal.head, media=True)
+        await journal.submit(record(), MEDIA)
+        await journal.settle()
+        assert sound.is_set()
+        sound.clear()
+        await journal.submit(record())
+        await journal.settle()
+        assert text.is_set() and not sound.is_set()
+        for after, is_there in ((journal.head, False), (journal.head - 1, True)):
+            text.clear()
+            journal.alert(text, after, media=False)
+            assert text.is_set() is is_there
+        text.clear()
+        journal.alert(text, journal.head, media=False)
+        journal.alert(text, journal.head + 1, media=False)
+        await journal.submit(record())
+        assert not text.is_set()
+        await journal.submit(record())
+        assert text.is_set()
+
+
 async def test_a_reader_waits_and_is_woken(tmp_path: Path) -> None:
     """``wait`` returns when something is committed behind the cursor, not before."""
     async with opened(tmp_path) as journal, asyncio.TaskGroup() as tasks:
