@@ -146,7 +146,7 @@ class Helper:
             line.say(self._hello())
             self._silent = 0
             async with asyncio.TaskGroup() as group:
-                feeding = group.create_task(self._feed(line))
+                feeding = group.create_task(self._feed(line, process))
                 while (told := await line.hear()) is not None:
                     self._hear(told, line)
                 feeding.cancel()
@@ -173,16 +173,16 @@ class Helper:
             del self._errands[told.sink]
             self._idle_since_s = asyncio.get_running_loop().time()
 
-    async def _feed(self, line: Line[Told]) -> None:
+    async def _feed(self, line: Line[Told], process: subprocess.Popen[bytes]) -> None:
         """Tell it how far the journal goes, while that interests it; send it away when nothing else does, or when it is
         stuck."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_SEE_S)
             self._silent += 1
-            if self._silent == _SILENT and self._process is not None:
+            if self._silent == _SILENT:
                 log.warning("helper.silent", for_s=_SILENT * _SEE_S)
-                self._process.kill()
+                process.kill()
             elif self._errands:
                 line.say(See(self._mark()))
             elif self._line is not None and loop.time() - self._idle_since_s > _IDLE_S:

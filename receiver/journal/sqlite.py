@@ -40,7 +40,7 @@ class SqliteJournal:
         one would still be higher than any that sinks remember from the last.
         """
         self.folder = folder
-        self._waiters: set[asyncio.Future[None]] = set()
+        #: whom to tell when there is something behind a number, with the media lane or without
         self._alerts: dict[asyncio.Event, tuple[int, bool]] = {}
         #: of its own: what sinks keep waiting in the common pool never holds up a reader
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="journal-read")
@@ -115,13 +115,12 @@ class SqliteJournal:
         return min([await asyncio.to_thread(self.lanes[name].since, received_ns) for name in wanted(media=media)])
 
     async def wait(self, after: int, *, media: bool) -> None:
-        while self.visible(media=media) <= after:
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiters.add(waiter)
-            try:
-                await waiter
-            finally:
-                self._waiters.discard(waiter)
+        event = asyncio.Event()
+        self.alert(event, after, media=media)
+        try:
+            await event.wait()
+        finally:
+            self._alerts.pop(event, None)
 
     def alert(self, event: asyncio.Event, after: int, *, media: bool) -> None:
         if self.visible(media=media) > after:
@@ -204,10 +203,6 @@ class SqliteJournal:
         return asyncio.get_running_loop().run_in_executor(self._readers, read, *arguments)
 
     def _wake(self) -> None:
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        self._waiters.clear()
         for event, (after, media) in list(self._alerts.items()):
             if self.visible(media=media) > after:
                 del self._alerts[event]

@@ -120,29 +120,18 @@ async def test_it_delivers_what_was_missed_while_the_server_serves(tmp_path: Pat
         assert await server.stop() == 0 and not server.errors()
 
 
-async def test_a_helper_that_is_killed_costs_nothing(tmp_path: Path) -> None:
-    """The server's own worker goes on behind what was said to be done."""
+@pytest.mark.parametrize(("sent", "told"), [(signal.SIGKILL, "helper.failed"), (signal.SIGSTOP, "helper.silent")])
+async def test_a_helper_that_is_killed_or_stuck_costs_nothing(sent: signal.Signals, told: str, tmp_path: Path) -> None:
+    """The server's own worker goes on behind what was said to be done. A helper says each second that it lives; where
+    it does not for ten of them, it is ended."""
     async with behind(tmp_path) as server:
         await server.start()
         pid = await helper_of(server)
         await written_so_far(server, _MANY // 4)
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, sent)
         metrics = await server.caught_up("file")
         assert metrics["receiver_sink_delivered_total{sink=file}"] == _MANY
-        assert written(server) == messages() and server.said("helper.failed")
-        assert await server.stop() == 0 and not server.errors()
-
-
-async def test_a_helper_that_is_stuck_is_given_up(tmp_path: Path) -> None:
-    """It says each second that it lives. Where it does not for ten of them, it is ended as if it had been killed."""
-    async with behind(tmp_path) as server:
-        await server.start()
-        pid = await helper_of(server)
-        await written_so_far(server, _MANY // 4)
-        os.kill(pid, signal.SIGSTOP)
-        metrics = await server.caught_up("file")
-        assert metrics["receiver_sink_delivered_total{sink=file}"] == _MANY
-        assert written(server) == messages() and server.said("helper.silent")
+        assert written(server) == messages() and server.said(told)
         assert await server.stop() == 0 and not server.errors()
 
 
