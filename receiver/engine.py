@@ -102,7 +102,7 @@ class Engine:
         self.shedding = Shedding(marks, self.ledger.shed)
         self.intake = Intake(self.journal, self._dedup, decode_record, self.shedding)
         self.pace = Pace(lambda: self.journal.head)
-        self.helper = Helper(self._hello, held, self.journal.mark)
+        self.helper = Helper(self._hello, held, self.journal.mark, self._is_held_up)
         self.desk = Desk(
             settings.accounts,
             journal=self.journal,
@@ -251,6 +251,9 @@ class Engine:
             yield "receiver_journal_failing", "1 while commits fail.", which, float(lane.error is not None)
         yield from self.desk.gauges()
         yield "receiver_journal_head", "The last sequence number given out.", {}, self.journal.head
+
+    def _is_held_up(self) -> bool:
+        return any(worker.is_held_up for worker in self.workers.values())
 
     def _hello(self) -> Hello:
         return Hello(str(self.settings.data_dir), msgspec.to_builtins(self.settings.log))

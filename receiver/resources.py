@@ -15,7 +15,7 @@ from receiver.settings import Settings
 
 #: between two times that free memory is handed back; each takes some milliseconds of a thread
 _GIVE_BACK_S = 10.0
-_LET_GO_S, _TRY_S = 1.0, 0.01
+_LET_GO_S, _HELPER_S, _TRY_S = 1.0, 10.0, 0.01
 #: what may wait for a lane's writer, in memory. Of media, so much that a pause of the disk, or a new file, does not
 #: hold up a thousand sockets at once: to let in each of them costs more than to read it. And no more than sinks have
 #: room for in memory (``tail_bytes``)
@@ -42,22 +42,36 @@ def lane_limits(settings: Settings) -> dict[str, LaneLimits]:
 
 
 def lock(data_dir: Path) -> int:
-    """Hold a data folder for this process. Raises ``ConfigError`` where another server has it, and does not let go
-    within a second: the helper of one that was killed is gone by then."""
+    """Hold a data folder for this process. Raises ``ConfigError`` where another one has it and does not let go: a
+    server within a second, the helper of one that was killed within ten, for it may be left little time."""
     descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    deadline_s = time.monotonic() + _LET_GO_S
+    begin_s = time.monotonic()
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            if time.monotonic() < deadline_s:
+            holder = os.pread(descriptor, 20, 0).decode(errors="replace")
+            if time.monotonic() < begin_s + (_LET_GO_S if _is_there(holder) else _HELPER_S):
                 time.sleep(_TRY_S)
                 continue
             os.close(descriptor)
             raise ConfigError(
-                f"data_dir: found {data_dir} in use by another receiver, allowed a folder of its own"
+                f"data_dir: found {data_dir} in use by another receiver (process {holder}), allowed a folder of its own"
             ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         return descriptor
+
+
+def _is_there(process: str) -> bool:
+    """Whether it may be; also where nobody has told its id."""
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (ValueError, OverflowError, PermissionError):
+        pass
+    return True
 
 
 async def give_back_memory(let_go: Callable[[float], None]) -> None:

@@ -1,6 +1,7 @@
 """What a server takes of its machine."""
 
 import os
+import subprocess
 import threading
 from pathlib import Path
 
@@ -17,10 +18,21 @@ def test_a_data_folder_is_waited_for_a_moment(tmp_path: Path) -> None:
     os.close(lock(tmp_path))
 
 
+def test_it_is_waited_for_longer_where_its_server_is_gone(tmp_path: Path) -> None:
+    """The helper of one that was killed yields to all others, and so may take seconds to die."""
+    held = lock(tmp_path)
+    server = subprocess.Popen(["true"])
+    server.wait()
+    os.pwrite(held, b"%d" % server.pid, 0)
+    threading.Timer(1.5, os.close, (held,)).start()
+    os.close(lock(tmp_path))
+
+
 def test_a_data_folder_that_another_server_has_is_refused(tmp_path: Path) -> None:
     """And that is told with what to do about it."""
     held = lock(tmp_path)
-    with pytest.raises(ConfigError, match=r"in use by another receiver, allowed a folder of its own"):
+    told = rf"in use by another receiver \(process {os.getpid()}\), allowed a folder of its own"
+    with pytest.raises(ConfigError, match=told):
         lock(tmp_path)
     os.close(held)
     os.close(lock(tmp_path))

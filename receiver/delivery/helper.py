@@ -8,24 +8,22 @@ leave the processor, and dies with the server. What it had under way then comes 
 
 import asyncio
 import contextlib
-import os
 import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import structlog
 
+from receiver.delivery.aside import Process
 from receiver.delivery.errands import Alive, Begin, Done, Ended, Enough, Hello, Ready, See, Taken, Told, decode_told
 from receiver.line import Line
 
 log = structlog.get_logger()
-MODULE = "receiver.helping"
 #: how often it is told how far the journal can be read
 _SEE_S = 0.1
+#: how often it is asked whether it will be needed
+_EXPECT_S = 1.0
 #: it goes when nothing was to do for so long
 _IDLE_S = 10.0
 #: it is given up when nothing was heard of it for so many times ``_SEE_S``; it says that it lives each second. Not by
@@ -33,11 +31,8 @@ _IDLE_S = 10.0
 _SILENT = 100
 #: after it ended by itself
 _AGAIN_S = 10.0
-#: to go by itself, and to be gone once it was killed
+#: to be gone once it was killed
 _END_S = 1.0
-#: the server's loop has three quarters of a core that both want. In turns with 10, all sinks were faster and callbacks
-#: were answered earlier
-_NICE = 5
 
 
 class Errand:
@@ -81,15 +76,19 @@ class Errand:
 class Helper:
     """``await run()`` in the background; the process is started when somebody asks for it."""
 
-    def __init__(self, hello: Callable[[], Hello], lock: int, mark: Callable[[], bytes]) -> None:
+    def __init__(
+        self, hello: Callable[[], Hello], lock: int, mark: Callable[[], bytes], expected: Callable[[], bool]
+    ) -> None:
         """``hello``: what a process is told first. ``lock``: the descriptor that holds the data folder, so that it is
-        held until the helper is gone, too. ``mark``: see ``SqliteJournal.mark``."""
+        held until the helper is gone, too. ``mark``: see ``SqliteJournal.mark``. ``expected``: whether somebody is
+        about to ask for it, so that it is there by then."""
         self._hello = hello
         self._lock = lock
         self._mark = mark
+        self._expected = expected
         self._wanted = asyncio.Event()
         self._line: Line[Told] | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._errands: dict[str, Errand] = {}
         self._idle_since_s = 0.0
         #: asked for, and nothing was heard of it yet
@@ -97,6 +96,8 @@ class Helper:
         self._failed = False
         #: how many times ``_SEE_S`` nothing was heard of it
         self._silent = 0
+        #: it was left no time, and goes as soon as no write is under way; the next one gets more
+        self._starved = False
 
     def ready(self) -> bool:
         """Whether it takes errands now; if not, it will before long, unless it has just failed."""
@@ -117,7 +118,7 @@ class Helper:
     async def run(self) -> None:
         """For ever: one process after another, each when it is wanted."""
         while True:
-            await self._wanted.wait()
+            await self._call()
             self._wanted.clear()
             try:
                 status = await self._one()
@@ -127,6 +128,8 @@ class Helper:
             except Exception:  # one of ours: sinks catch up without it
                 log.exception("helper.fault")
             else:
+                if self._starved:
+                    continue
                 if status == 0:
                     log.info("helper.done")
                     continue
@@ -134,12 +137,21 @@ class Helper:
             self._failed = True
             await asyncio.sleep(_AGAIN_S)
             self._failed = False
+            await self._wanted.wait()
+
+    async def _call(self) -> None:
+        """Return when it is asked for, or will be."""
+        while not self._wanted.is_set() and not self._expected():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_EXPECT_S):
+                    await self._wanted.wait()
 
     async def _one(self) -> int:
         """Start a process and have it do errands until it goes. Raises ``OSError``."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
-            process = self._process = _start(theirs.fileno(), self._lock)
+            process = self._process = Process(theirs.fileno(), self._lock, yielding=not self._starved)
+        self._starved = False
         line = await Line.over(ours, decode_told)
         log.info("helper.started", pid=process.pid)
         try:
@@ -150,18 +162,19 @@ class Helper:
                 while (told := await line.hear()) is not None:
                     self._hear(told, line)
                 feeding.cancel()
-            return await asyncio.to_thread(_end, process)
+            return await asyncio.to_thread(process.end)
         finally:
             self._line, self.starting = None, False
-            await asyncio.to_thread(_end, process, 0.0)
+            await asyncio.to_thread(process.end, 0.0)
             for sink, errand in self._errands.items():
                 errand.hear(Ended(sink, "the helper is gone"))
             self._errands.clear()
             line.close()
 
     def _hear(self, told: Told, line: Line[Told]) -> None:
-        self._silent = 0
-        if isinstance(told, Alive):
+        if not self._starved:
+            self._silent = 0
+        if isinstance(told, Alive) or (isinstance(told, Ready) and self._starved):
             return
         if isinstance(told, Ready):
             self._line, self.starting = line, False
@@ -173,9 +186,9 @@ class Helper:
             del self._errands[told.sink]
             self._idle_since_s = asyncio.get_running_loop().time()
 
-    async def _feed(self, line: Line[Told], process: subprocess.Popen[bytes]) -> None:
+    async def _feed(self, line: Line[Told], process: Process) -> None:
         """Tell it how far the journal goes, while that interests it; send it away when nothing else does, or when it is
-        stuck."""
+        stuck or starves."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_SEE_S)
@@ -183,37 +196,28 @@ class Helper:
             if self._silent == _SILENT:
                 log.warning("helper.silent", for_s=_SILENT * _SEE_S)
                 process.kill()
+            elif self._starved:
+                if not self._errands:
+                    process.kill()
+            elif process.starves():
+                log.info("helper.starves")
+                self._make_way()
             elif self._errands:
                 line.say(See(self._mark()))
+            elif self._expected():
+                self._idle_since_s = loop.time()
             elif self._line is not None and loop.time() - self._idle_since_s > _IDLE_S:
                 self._line = None
                 line.close()
 
+    def _make_way(self) -> None:
+        """Have it end, and another one begin that is given more time."""
+        self._starved, self._line = True, None
+        for errand in self._errands.values():
+            errand.enough()
+        self._wanted.set()
+
     def _kill(self) -> None:
         """On the loop, which it holds up for some milliseconds: whoever comes next may write at once."""
         if self._process is not None:
-            self._process.kill()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_END_S)
-
-
-def _start(line: int, lock: int) -> subprocess.Popen[bytes]:
-    """It finds its modules where this process does, and those of other packages' sinks."""
-    places = os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
-    process = subprocess.Popen(  # noqa: S603 - our own module
-        [sys.executable, "-P", "-m", MODULE, str(line), str(os.getpid())],
-        env={**os.environ, "PYTHONPATH": places},
-        pass_fds=(line, lock),
-    )
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
-    return process
-
-
-def _end(process: subprocess.Popen[bytes], patience_s: float = _END_S) -> int:
-    """Wait for the end, and see to it when that takes too long. The status."""
-    try:
-        return process.wait(patience_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return process.wait()
+            self._process.kill(_END_S)

@@ -14,6 +14,7 @@ import structlog
 from receiver.delivery.away import Away, enter, is_near
 from receiver.delivery.decoding import decode_all
 from receiver.delivery.errands import Done
+from receiver.delivery.gathering import MOST_GATHER_S, gather_s
 from receiver.delivery.pace import Pace
 from receiver.delivery.pieces import Piece, Pieces, Refusal
 from receiver.delivery.retry import Backoff
@@ -31,11 +32,6 @@ log = structlog.get_logger()
 READ_BYTES = 256 << 10
 #: as far as that grows, doubled by each piece, while a sink that has come back catches up
 _MOST_READ_BYTES = 1 << 20
-#: what comes in shorter intervals is written together: each write costs as much as many events do. The shorter one
-#: where little comes, to a sink that takes it at once; the longer one where the last write took a twentieth of that, or
-#: brought two hundred events
-_LEAST_GATHER_S, _GATHER_S = 0.002, 0.01
-_GATHER_TIMES, _GATHER_EVENT_S = 20, 50e-6
 _BACKOFF = Backoff()
 #: a sink that does not let go within this time is left behind
 _CLOSE_S = 3.0
@@ -75,10 +71,12 @@ class SinkWorker:
         self._live = True
         #: when it read last, and whether that was all there was
         self._read_s, self._kept_up = 0.0, True
-        self._gather_s = _GATHER_S
+        self._gather_s = MOST_GATHER_S
         self._read_bytes = READ_BYTES
         #: how long ago that came in which was delivered last, while there is more
         self._behind_s = 0.0
+        #: when it began to deliver what it has read last; 0: it has it delivered
+        self._begun_s = 0.0
         self._cursor = self._taken = state.cursors.get(name, 0)
         if name not in state.cursors:
             state.move(name, 0)
@@ -118,6 +116,11 @@ class SinkWorker:
         """Whether another process delivers for this sink now."""
         return self._away is not None and self._away.under_way
 
+    @property
+    def is_held_up(self) -> bool:
+        """Whether the far side has taken nothing for so long that the helper will be needed when it does again."""
+        return self._away is not None and self._begun_s > 0 and self._away.suits(time.monotonic() - self._begun_s)
+
     async def hand_over(self, events: list[Event], *, late: bool = False) -> list[Refusal]:
         """Write events of an order between the live ones: at most ``config.batch_events``, in their order.
 
@@ -156,12 +159,15 @@ class SinkWorker:
         behind = upto > self._cursor
         if behind:
             self._taken = upto
-            begin_s = time.perf_counter()
-            if self._kept_up or self._journal.in_memory(upto, media=self.media):
-                await self._deliver(records)
-            else:
-                await asyncio.gather(self._deliver(records), self._look_ahead(upto))
-            self._gather_s = gather_s(time.perf_counter() - begin_s, upto - self._cursor)
+            self._begun_s = begin_s = time.monotonic()
+            try:
+                if self._kept_up or self._journal.in_memory(upto, media=self.media):
+                    await self._deliver(records)
+                else:
+                    await asyncio.gather(self._deliver(records), self._look_ahead(upto))
+            finally:
+                self._begun_s = 0.0
+            self._gather_s = gather_s(time.monotonic() - begin_s, upto - self._cursor)
             self._move(upto)
             # as it is now: much may have come while the sink stood still
             is_last = upto == self._journal.visible(media=self.media)
@@ -301,9 +307,3 @@ class SinkWorker:
             await self._writer.write(events[start : start + size])
         book.filtered += filtered
         book.undecodable += undecodable
-
-
-def gather_s(took_s: float, events: int) -> float:
-    """How long after a reading the next one is, of a sink that keeps up, where the last one brought so many and writing
-    them took so long."""
-    return min(max(_LEAST_GATHER_S, _GATHER_TIMES * took_s, _GATHER_EVENT_S * events), _GATHER_S)

@@ -61,8 +61,8 @@ class LocalHelper:
         self._task.cancel()
 
 
-def away(helper: LocalHelper, **keys: Any) -> Away:
-    return Away(helper, keys, far_s=1.0)  # type: ignore[arg-type]
+def away(helper: LocalHelper, far_s: float = 1.0, **keys: Any) -> Away:
+    return Away(helper, keys, far_s)  # type: ignore[arg-type]
 
 
 async def fill(here: House, first: int, last: int) -> list[str]:
@@ -108,6 +108,34 @@ async def test_a_sink_that_stood_still_goes_away_at_once(tmp_path: Path) -> None
         may.set()
         await until(lambda: worker.cursor == here.journal.head and mine.calls.count("open") == 2)
         assert mine.ids == first and theirs.ids == missed
+        await here.drained()
+
+
+@pytest.mark.parametrize("down", [True, False])
+async def test_a_sink_that_takes_nothing_will_need_the_helper(down: bool, tmp_path: Path) -> None:
+    """Whether its far side is gone or its write does not end; until it has taken what it was given."""
+    may = asyncio.Event()
+
+    async def stuck(_: Batch) -> None:
+        if not may.is_set():
+            await (asyncio.sleep(0) if down else may.wait())
+            if down:
+                raise SinkNotConnected("it is gone")
+
+    sink = FakeSink(*[stuck] * 100_000)
+    async with house(tmp_path) as here, asyncio.TaskGroup() as group:
+        helper = LocalHelper(here, group)
+        worker = here.work(group, "s", sink, away=away(helper, far_s=0.05))
+        await until(lambda: sink.calls == ["open"])
+        await asyncio.sleep(0.1)
+        assert not worker.is_held_up, "nothing is there for it"
+        await here.put("a")
+        assert not worker.is_held_up, "not for long"
+        await until(lambda: worker.is_held_up)
+        helper.there = False
+        may.set()
+        await until(lambda: sink.ids == ["a"])
+        await until(lambda: not worker.is_held_up)
         await here.drained()
 
 

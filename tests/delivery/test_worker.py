@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from receiver.delivery.gathering import gather_s
 from receiver.delivery.retry import Backoff
-from receiver.delivery.worker import SinkWorker, gather_s
+from receiver.delivery.worker import SinkWorker
 from receiver.errors import Malformed
 from receiver.events import BotStatus, Event
 from receiver.journal.base import EVENTS, MEDIA, QUARANTINE
