@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 import structlog
 
-from receiver.delivery.aside import Process
 from receiver.delivery.errands import Alive, Begin, Done, Ended, Enough, Hello, Ready, See, Taken, Told, decode_told
+from receiver.delivery.helper_process import HelperProcess
 from receiver.line import Line
 
 log = structlog.get_logger()
@@ -88,7 +88,7 @@ class Helper:
         self._expected = expected
         self._wanted = asyncio.Event()
         self._line: Line[Told] | None = None
-        self._process: Process | None = None
+        self._process: HelperProcess | None = None
         self._errands: dict[str, Errand] = {}
         self._idle_since_s = 0.0
         #: asked for, and nothing was heard of it yet
@@ -150,7 +150,7 @@ class Helper:
         """Start a process and have it do errands until it goes. Raises ``OSError``."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
-            process = self._process = Process(theirs.fileno(), self._lock, yielding=not self._starved)
+            process = self._process = HelperProcess(theirs.fileno(), self._lock, yielding=not self._starved)
         self._starved = False
         line = await Line.over(ours, decode_told)
         log.info("helper.started", pid=process.pid)
@@ -186,7 +186,7 @@ class Helper:
             del self._errands[told.sink]
             self._idle_since_s = asyncio.get_running_loop().time()
 
-    async def _feed(self, line: Line[Told], process: Process) -> None:
+    async def _feed(self, line: Line[Told], process: HelperProcess) -> None:
         """Tell it how far the journal goes, while that interests it; send it away when nothing else does, or when it is
         stuck or starves."""
         loop = asyncio.get_running_loop()

@@ -13,6 +13,7 @@ import pytest
 
 from receiver.delivery.errands import Hello
 from receiver.delivery.helper import Helper
+from receiver.delivery.helper_process import HelperProcess
 from receiver.journal.chain import Link
 from receiver.journal.view import Mark
 from receiver.settings import LogSettings
@@ -64,7 +65,7 @@ async def desk(folder: Path) -> AsyncIterator[Desk]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("receiver.delivery.helper._EXPECT_S", 0.02)
     monkeypatch.setattr("receiver.delivery.helper._IDLE_S", 0.2)
-    monkeypatch.setattr("receiver.delivery.aside.Process.starves", lambda self: False)  # as it does on a busy machine
+    monkeypatch.setattr(HelperProcess, "starves", lambda self: False)  # as it does on a busy machine
 
 
 async def test_it_is_there_before_it_is_asked_for(tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ async def test_it_is_started_when_it_is_asked_for(tmp_path: Path) -> None:
 async def test_one_that_starves_makes_way_for_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Which is left its share, and is there without being asked for again."""
     starving = [True]
-    monkeypatch.setattr("receiver.delivery.aside.Process.starves", lambda self: bool(starving and starving.pop()))
+    monkeypatch.setattr(HelperProcess, "starves", lambda self: bool(starving and starving.pop()))
     async with desk(tmp_path) as here:
         here.expected = True
         await until(lambda: here.children())

@@ -19,7 +19,7 @@ _WAITED_NS, _TIMES = 500_000_000, 4
 _END_S = 1.0
 
 
-class Process:
+class HelperProcess:
     """Started by being built; raises ``OSError``. It finds its modules where this process does, and those of other
     packages' sinks."""
 
