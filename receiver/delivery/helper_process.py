@@ -43,14 +43,16 @@ class HelperProcess:
         self._ran_ns = self._waited_ns = 0
 
     def starves(self) -> bool:
-        """Whether it yields, and others leave it next to nothing. Looked for once a second: it never gets back what it
-        gave away, for that takes a privilege (sched(7))."""
+        """Whether it yields, and others leave it next to nothing, or the system does not tell. Looked for once a
+        second: it never gets back what it gave away, for that takes a privilege (sched(7))."""
         now_s = time.monotonic()
         if not self._yields or now_s < self._looked_s + _LOOK_S:
             return False
         self._looked_s = now_s
         before_ran_ns, before_waited_ns = self._ran_ns, self._waited_ns
         self._ran_ns, self._waited_ns = _times_ns(self.pid)
+        if self._ran_ns == self._waited_ns == 0:
+            return True
         waited_ns = self._waited_ns - before_waited_ns
         return waited_ns > _WAITED_NS and waited_ns > _TIMES * (self._ran_ns - before_ran_ns)
 

@@ -88,6 +88,8 @@ async def test_it_is_started_when_it_is_asked_for(tmp_path: Path) -> None:
         assert not here.helper.ready() and here.helper.starting
         await until(here.helper.ready)
         assert not here.helper.starting
+        (process,) = here.children()
+        assert process.ionice() == (psutil.IOPRIO_CLASS_BE, 4), "as the server has it, though it yields the processor"
         await until(lambda: not here.children())
 
 
