@@ -199,7 +199,7 @@ class Helper:
             elif self._starved:
                 if not self._errands:
                     process.kill()
-            elif process.starves():
+            elif process.starves() and (self._errands or self._line is None):
                 log.info("helper.starves")
                 self._make_way()
             elif self._errands:

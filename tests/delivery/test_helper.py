@@ -69,7 +69,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(HelperProcess, "starves", lambda self: False)  # as it does on a busy machine
 
 
-async def test_it_is_there_before_it_is_asked_for(tmp_path: Path) -> None:
+async def test_it_is_there_before_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a sink is held up, also longer than it would stay with nothing to do; then it goes."""
     async with desk(tmp_path) as here:
         await asyncio.sleep(0.1)
@@ -78,6 +78,7 @@ async def test_it_is_there_before_it_is_asked_for(tmp_path: Path) -> None:
         await until(lambda: here.children())
         process = here.children()
         await until(here.helper.ready)
+        monkeypatch.setattr(HelperProcess, "starves", lambda self: True)  # and misses nothing
         await asyncio.sleep(0.6)
         assert here.children() == process and here.helper.ready()
         here.expected = False
