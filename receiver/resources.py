@@ -11,6 +11,7 @@ from pathlib import Path
 
 from receiver.errors import ConfigError
 from receiver.journal.lane import LaneLimits
+from receiver.secretfiles import LOCK, is_there
 from receiver.settings import Settings
 
 #: between two times that free memory is handed back; each takes some milliseconds of a thread
@@ -44,14 +45,14 @@ def lane_limits(settings: Settings) -> dict[str, LaneLimits]:
 def lock(data_dir: Path) -> int:
     """Hold a data folder for this process. Raises ``ConfigError`` where another one has it and does not let go: a
     server within a second, the helper of one that was killed within ten, for it may be left little time."""
-    descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    descriptor = os.open(data_dir / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
     begin_s = time.monotonic()
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            holder = os.pread(descriptor, 20, 0).decode(errors="replace")
-            if time.monotonic() < begin_s + (_LET_GO_S if _is_there(holder) else _HELPER_S):
+            holder = os.pread(descriptor, 20, 0).decode(errors="replace") or "unknown"
+            if time.monotonic() < begin_s + (_LET_GO_S if _may_be_there(holder) else _HELPER_S):
                 time.sleep(_TRY_S)
                 continue
             os.close(descriptor)
@@ -63,15 +64,12 @@ def lock(data_dir: Path) -> int:
         return descriptor
 
 
-def _is_there(process: str) -> bool:
-    """Whether it may be; also where nobody has told its id."""
+def _may_be_there(process: str) -> bool:
+    """Also where nobody has told its id."""
     try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
+        return is_there(int(process))
     except (ValueError, OverflowError, PermissionError):
-        pass
-    return True
+        return True
 
 
 async def give_back_memory(let_go: Callable[[float], None]) -> None:

@@ -87,7 +87,7 @@ def read_runtime(data_dir: Path) -> Runtime | None:
     try:
         while time.monotonic() < until_s:
             runtime = msgspec.json.decode(path.read_bytes(), type=Runtime)
-            there = _is_there(runtime.pid)
+            there = is_there(runtime.pid)
             if there and runtime.url and _held(data_dir):
                 return runtime
             # who lets go of port and journal has said so before: what still says the same is what a dead one left
@@ -125,7 +125,7 @@ def write_private(path: Path, content: bytes) -> None:
     draft.replace(path)
 
 
-def _is_there(pid: int) -> bool:
+def is_there(pid: int) -> bool:
     """Whether there is such a process. Raises ``PermissionError`` where it is another user's, ``OverflowError``."""
     try:
         os.kill(pid, 0)

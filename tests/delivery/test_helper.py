@@ -26,8 +26,9 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         self.expected = False
+        self.lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
         self._folder = folder
-        self.helper = Helper(self._hello, self._lock(), self._mark, lambda: self.expected)
+        self.helper = Helper(self._hello, self.lock, self._mark, lambda: self.expected)
 
     def children(self) -> list[psutil.Process]:
         """The process, where there is one."""
@@ -35,9 +36,6 @@ class Desk:
 
     def _hello(self) -> Hello:
         return Hello(str(self._folder), msgspec.to_builtins(LogSettings()))
-
-    def _lock(self) -> int:
-        return os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT)
 
     def _mark(self) -> bytes:
         return Mark(0, 0, {"events": Link(), "media": Link()}).packed()
@@ -59,6 +57,7 @@ async def desk(folder: Path) -> AsyncIterator[Desk]:
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+        os.close(here.lock)
         assert not here.children()
 
 
@@ -99,7 +98,7 @@ async def test_it_yields_the_processor_and_not_the_disk(tmp_path: Path) -> None:
     async with desk(tmp_path) as here:
         await until(here.helper.ready)
         (process,) = here.children()
-        assert os.sched_getscheduler(process.pid) == os.SCHED_IDLE
+        assert os.sched_getscheduler(process.pid) == os.SCHED_IDLE and process.nice() == 5
         assert process.ionice() == (psutil.IOPRIO_CLASS_BE, 4)
 
 

@@ -117,6 +117,7 @@ async def test_it_delivers_what_was_missed_while_the_server_serves(tmp_path: Pat
         pid = await helper_of(server)
         metrics = await server.metrics()
         assert metrics["receiver_sink_away{sink=file}"] == metrics["receiver_sink_up{sink=file}"] == 1
+        assert os.getpriority(os.PRIO_PROCESS, server.pid) == 0
         metrics = await server.caught_up("file")
         await until(lambda: server.said("sink.back"), "the sink is back")
         assert metrics["receiver_sink_delivered_total{sink=file}"] == _MANY
