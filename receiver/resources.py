@@ -1,6 +1,7 @@
 """What the settings mean for the machine: the journal's limits, the lock of the data folder, TLS, memory. No wiring."""
 
 import asyncio
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -59,8 +60,9 @@ def lock(data_dir: Path) -> int:
             raise ConfigError(
                 f"data_dir: found {data_dir} in use by another receiver (process {holder}), allowed a folder of its own"
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        with contextlib.suppress(OSError):  # on a full disk nobody is told who has it, and it is held all the same
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         return descriptor
 
 

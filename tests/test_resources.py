@@ -1,5 +1,6 @@
 """What a server takes of its machine."""
 
+import errno
 import os
 import subprocess
 import threading
@@ -36,3 +37,16 @@ def test_a_data_folder_that_another_server_has_is_refused(tmp_path: Path) -> Non
         lock(tmp_path)
     os.close(held)
     os.close(lock(tmp_path))
+
+
+def test_a_data_folder_is_held_on_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which has no room for the process id either: then it is not told to others."""
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "pwrite", full)
+    held = lock(tmp_path)
+    with pytest.raises(ConfigError, match=r"in use by another receiver \(process unknown\)"):
+        lock(tmp_path)
+    os.close(held)
